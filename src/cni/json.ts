@@ -1,0 +1,48 @@
+import { CniError } from './cni-error.ts'
+import { CniErrorCode } from './codes.ts'
+
+/** A JSON object whose keys are not known in advance. */
+export type JsonObject = { [key: string]: unknown }
+
+declare global {
+  interface JSON {
+    /** Text that {@link JSON.stringify} copies as it is (ECMAScript "JSON.parse source text access"). */
+    rawJSON(text: string): unknown
+    isRawJSON(value: unknown): boolean
+  }
+}
+
+type SourceReviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown
+
+const keepDigits: SourceReviver = (_key, value, context) =>
+  typeof value === 'number' && context.source !== undefined && String(value) !== context.source
+    ? JSON.rawJSON(context.source)
+    : value
+
+/**
+ * Parses JSON so that `JSON.stringify` gives every number back to the digit: one that a double cannot
+ * hold, or that is written in another way (`1.0`, `1e3`), becomes a raw value. CNI-071.
+ *
+ * @throws {CniError} Decoding, with the position the parser names.
+ */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown)
+  } catch (error) {
+    throw new CniError(CniErrorCode.Decoding, `${what} is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Whether the value is a JSON object: not null, no array, no raw number. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value)
+}
+
+/** The number behind a value that {@link parseJson} gave, or `undefined` when it is none. */
+export function toNumber(value: unknown): number | undefined {
+  if (typeof value === 'number') return value
+  if (JSON.isRawJSON(value)) return Number((value as { rawJSON: string }).rawJSON)
+  return undefined
+}
