@@ -75,7 +75,11 @@ export function toErrorObject(error: CniError, cniVersion?: string): CniErrorObj
   }
   for (const fault of error.faults) if (fault !== error.message) details.push(fault)
   const seen = new Set([error.message])
-  for (let cause = error.cause; cause !== undefined; cause = cause instanceof Error ? cause.cause : undefined) {
+  for (
+    let cause = error.cause;
+    cause !== undefined;
+    cause = cause instanceof Error ? cause.cause : undefined
+  ) {
     const text = cause instanceof Error ? cause.message : String(cause)
     if (!seen.has(text)) details.push(text)
     seen.add(text)

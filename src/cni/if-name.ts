@@ -8,6 +8,7 @@ export function ifNameFault(name: string): string | undefined {
   if (bytes > 15) return `has ${bytes} bytes, at most 15 are allowed`
   if (name === '.' || name === '..') return 'is a directory name'
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  if (/[/:\s\u0000-\u001f\u007f\u0085]/u.test(name)) return 'contains "/", ":", white space or a control character'
+  if (/[/:\s\u0000-\u001f\u007f\u0085]/u.test(name))
+    return 'contains "/", ":", white space or a control character'
   return undefined
 }

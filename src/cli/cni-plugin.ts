@@ -1,0 +1,179 @@
+import { readFileSync, writeSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { type CniRequest, parseRequest, parseVersionRequest } from '../cni/request.ts'
+import { isCniVersion } from '../cni/version.ts'
+import { type NetConf, parseNetConf } from '../config/net-conf.ts'
+import type { EngineContext } from '../engine/engine.ts'
+import { type Guard, startGuard } from '../executor/guard.ts'
+import { localExecutor } from '../executor/local.ts'
+import { openJournalDir } from '../journal/journal.ts'
+import { lockAllSandboxes, lockSandbox, type SandboxLock } from '../journal/lock.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
+import { openLog } from './log.ts'
+
+/**
+ * Plexus as a CNI plugin: reads CNI_* and stdin, runs one verb on this host, writes one JSON document to
+ * stdout (or nothing), and sets the exit status. CNI-022 to CNI-029.
+ */
+export async function runCniPlugin(): Promise<void> {
+  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  const controller = new AbortController()
+  const stop = (): void => controller.abort()
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+  let stdin = ''
+  let answer: string
+  try {
+    if (env.CNI_COMMAND === 'VERSION') {
+      answer = JSON.stringify(parseVersionRequest(readStdin(true)))
+    } else {
+      stdin = readStdin(false)
+      answer = await runVerb(env, stdin, controller.signal)
+    }
+  } catch (error) {
+    answer = JSON.stringify(toErrorObject(toCniError(error), askedVersion(stdin)))
+    process.exitCode = 1
+  }
+  if (answer !== '') writeStdout(`${answer}\n`)
+}
+
+async function runVerb(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
+  const request = parseRequest(env, stdin, { hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '' })
+  const conf = parseNetConf(request.stdin)
+  const log = await openLog(conf)
+  const lock = await takeLock(request, conf)
+  let guard: Guard | undefined
+  let isForgotten = false
+  try {
+    const searchPath = [...new Set([...conf.binDirs, ...request.path])]
+    const context: EngineContext = {
+      request,
+      conf,
+      signal,
+      store: await openStore(conf),
+      journal: openJournalDir(conf.stateDir),
+      executor: localExecutor({
+        env,
+        searchPath,
+        self: join(dirname(process.argv[1] ?? ''), '..', 'bin', 'plexus'),
+        maxOutputBytes: conf.maxOutputBytes,
+        guard: () => {
+          guard ??= startGuard(lock.fds)
+          return guard
+        },
+        stderr: (chunk) => process.stderr.write(chunk),
+      }),
+      now: () => performance.now(),
+      warn: (message) => log.warn(message),
+    }
+    const start = performance.now()
+    const answer = await dispatch(context, (forgotten) => {
+      isForgotten = forgotten
+    })
+    log.info(request, performance.now() - start)
+    return answer === undefined ? '' : JSON.stringify(answer)
+  } catch (error) {
+    log.error(toCniError(error))
+    throw error
+  } finally {
+    guard?.close()
+    lock.release(isForgotten)
+  }
+}
+
+async function dispatch(context: EngineContext, forget: (isForgotten: boolean) => void): Promise<JsonObject | undefined> {
+  switch (context.request.command) {
+    case 'ADD': {
+      const { add } = await import('../engine/add.ts')
+      try {
+        return (await add(context)).result
+      } catch (error) {
+        forget(!context.journal.keys().some(({ containerId }) => containerId === context.request.containerId))
+        throw error
+      }
+    }
+    case 'DEL': {
+      const { del } = await import('../engine/del.ts')
+      forget((await del(context)).isForgotten)
+      return undefined
+    }
+    case 'CHECK': {
+      const { check } = await import('../engine/check.ts')
+      await check(context)
+      return undefined
+    }
+    case 'GC': {
+      const { gc } = await import('../engine/gc.ts')
+      await gc(context)
+      return undefined
+    }
+    case 'STATUS': {
+      const { status } = await import('../engine/status.ts')
+      await status(context)
+      return undefined
+    }
+    case 'VERSION':
+      return undefined
+  }
+}
+
+async function takeLock(request: CniRequest, conf: NetConf): Promise<SandboxLock> {
+  switch (request.command) {
+    case 'ADD':
+    case 'CHECK':
+      return await lockSandbox(conf.stateDir, request.containerId, conf.lockTimeoutMs, false)
+    case 'DEL':
+      return await lockSandbox(conf.stateDir, request.containerId, conf.lockTimeoutMs, true)
+    case 'GC':
+      return await lockAllSandboxes(conf.stateDir, conf.lockTimeoutMs)
+    case 'STATUS':
+    case 'VERSION':
+      return { fds: [], release: () => undefined }
+  }
+}
+
+async function openStore(conf: NetConf): Promise<ClusterStore | undefined> {
+  if (conf.manifests === undefined) return undefined
+  const { manifestStore } = await import('../store/manifests.ts')
+  return manifestStore({ manifests: conf.manifests, stateDir: conf.stateDir })
+}
+
+/** @param isOptional VERSION is answered whatever stdin is (CNI-032). */
+function readStdin(isOptional: boolean): string {
+  try {
+    return readFileSync(0, 'utf8')
+  } catch (error) {
+    if (isOptional) return ''
+    throw new CniError(CniErrorCode.Io, `stdin cannot be read: ${toCniError(error).message}`, { cause: error })
+  }
+}
+
+/** The caller's version for an error object, when stdin says one that we know. */
+function askedVersion(stdin: string): string | undefined {
+  try {
+    const conf: unknown = JSON.parse(stdin)
+    return isJsonObject(conf) && isCniVersion(conf.cniVersion) ? conf.cniVersion : undefined
+  } catch {
+    // What is wrong with stdin is what the error says.
+    return undefined
+  }
+}
+
+/** Writes all of it, however slowly the runtime reads: a pipe may be full or non-blocking (CNI-029). */
+function writeStdout(text: string): void {
+  const bytes = Buffer.from(text)
+  for (let offset = 0; offset < bytes.length; ) {
+    try {
+      offset += writeSync(1, bytes, offset)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EPIPE') return
+      if (code !== 'EAGAIN') throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
+}

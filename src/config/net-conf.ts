@@ -1,0 +1,187 @@
+import { CniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { JsonObject } from '../cni/json.ts'
+import { netConfSchema } from './net-conf-schema.ts'
+import { nearMiss } from '../cni/near-miss.ts'
+import { validateNetConf } from './validators.ts'
+
+/** Plexus's own configuration with every default applied. Durations are milliseconds. */
+export interface NetConf {
+  readonly manifests: string | undefined
+  readonly kubeconfig: string | undefined
+  readonly stateDir: string
+  /** Folders in which a network is looked up by its name, in this order. */
+  readonly confDirs: readonly string[]
+  /** Folder whose first valid file is the default network when nothing names one. */
+  readonly autoConfDir: string
+  readonly binDirs: readonly string[]
+  readonly defaultNetwork: string | undefined
+  readonly defaultNetworks: readonly string[]
+  readonly delegates: readonly JsonObject[]
+  readonly multusNamespace: string
+  readonly systemNamespaces: readonly string[]
+  readonly namespaceIsolation: boolean
+  readonly globalNamespaces: readonly string[]
+  readonly readinessIndicatorFile: string | undefined
+  readonly auxiliaryChain: string | undefined
+  readonly result: 'merged' | 'default-network'
+  readonly strictCapabilities: boolean
+  readonly parallel: boolean
+  readonly clusterCIDRs: readonly string[]
+  readonly allowedPluginTypes: readonly string[] | undefined
+  readonly delAttempts: number
+  readonly addTimeoutMs: number
+  readonly delegateTimeoutMs: number
+  readonly lockTimeoutMs: number
+  readonly readinessTimeoutMs: number
+  readonly maxOutputBytes: number
+  readonly devInfoDir: string
+  readonly logFile: string | undefined
+  readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
+  readonly logToStderr: boolean
+  /** What the runtime passed, only for capabilities that the conf declares (CNI-030). */
+  readonly runtimeConfig: JsonObject
+  readonly prevResult: JsonObject | undefined
+  /** What is worth telling though it is no fault: unknown keys, keys without effect. */
+  readonly warnings: readonly string[]
+}
+
+/** Defaults of every key that has one; `docs/configuration.md` lists them. */
+export const NET_CONF_DEFAULTS = {
+  stateDir: '/var/lib/cni/plexus',
+  confDirs: ['/etc/cni/multus/net.d', '/etc/cni/net.d'],
+  multusAutoconfigDir: '/etc/cni/net.d',
+  multusNamespace: 'kube-system',
+  systemNamespaces: ['kube-system'],
+  namespaceIsolation: false,
+  globalNamespaces: 'default',
+  result: 'merged',
+  strictCapabilities: true,
+  parallel: false,
+  delAttempts: 5,
+  addTimeout: 100,
+  delegateTimeout: 60,
+  lockTimeout: 30,
+  readinessTimeout: 45,
+  maxOutputBytes: 16 * 1024 * 1024,
+  devInfoDir: '/var/run/k8s.cni.cncf.io/devinfo',
+  logLevel: 'panic',
+  logToStderr: true,
+} as const
+
+type RawConf = Partial<{
+  [Key in keyof (typeof netConfSchema)['properties']]: unknown
+}>
+
+const LOG_LEVELS = {
+  panic: 'silent',
+  error: 'error',
+  warn: 'warn',
+  verbose: 'info',
+  info: 'info',
+  debug: 'debug',
+} as const
+
+/**
+ * Validates the net-conf of the request and applies the defaults. Keys of Multus have Multus's meaning;
+ * `defaultNetwork` wins over `clusterNetwork`, `stateDir` over `cniDir`.
+ *
+ * @param conf The net-conf as it came on stdin.
+ * @throws {CniError} InvalidNetworkConfig with all faults, each with its JSON pointer.
+ */
+export function parseNetConf(conf: JsonObject): NetConf {
+  if (!validateNetConf(conf)) throw schemaError(validateNetConf.errors ?? [])
+  const raw = conf as RawConf
+  const text = (key: keyof RawConf): string | undefined => {
+    const value = raw[key]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const number = (key: 'delAttempts' | 'maxOutputBytes' | SecondsKey): number => {
+    const value = raw[key]
+    return typeof value === 'number' ? value : NET_CONF_DEFAULTS[key]
+  }
+  const milliseconds = (key: SecondsKey): number => Math.round(number(key) * 1000)
+  const list = (key: keyof RawConf): readonly string[] | undefined => raw[key] as string[] | undefined
+  const flag = (key: 'namespaceIsolation' | 'strictCapabilities' | 'parallel' | 'logToStderr'): boolean =>
+    (raw[key] as boolean | undefined) ?? NET_CONF_DEFAULTS[key]
+  const confDir = text('confDir')
+  return {
+    manifests: text('manifests'),
+    kubeconfig: text('kubeconfig'),
+    stateDir: text('stateDir') ?? text('cniDir') ?? NET_CONF_DEFAULTS.stateDir,
+    confDirs: confDir === undefined ? NET_CONF_DEFAULTS.confDirs : [confDir],
+    autoConfDir: text('multusAutoconfigDir') ?? confDir ?? NET_CONF_DEFAULTS.multusAutoconfigDir,
+    binDirs: (text('binDir') ?? '').split(':').filter((directory) => directory !== ''),
+    defaultNetwork: text('defaultNetwork') ?? text('clusterNetwork'),
+    defaultNetworks: list('defaultNetworks') ?? [],
+    delegates: (raw.delegates as JsonObject[] | undefined) ?? [],
+    multusNamespace: text('multusNamespace') ?? NET_CONF_DEFAULTS.multusNamespace,
+    systemNamespaces: list('systemNamespaces') ?? NET_CONF_DEFAULTS.systemNamespaces,
+    namespaceIsolation: flag('namespaceIsolation'),
+    globalNamespaces: (text('globalNamespaces') ?? NET_CONF_DEFAULTS.globalNamespaces)
+      .split(',')
+      .map((namespace) => namespace.trim())
+      .filter((namespace) => namespace !== ''),
+    readinessIndicatorFile: text('readinessindicatorfile'),
+    auxiliaryChain: text('auxiliaryCNIChainName'),
+    result: (raw.result as NetConf['result'] | undefined) ?? NET_CONF_DEFAULTS.result,
+    strictCapabilities: flag('strictCapabilities'),
+    parallel: flag('parallel'),
+    clusterCIDRs: list('clusterCIDRs') ?? [],
+    allowedPluginTypes: list('allowedPluginTypes'),
+    delAttempts: number('delAttempts'),
+    addTimeoutMs: milliseconds('addTimeout'),
+    delegateTimeoutMs: milliseconds('delegateTimeout'),
+    lockTimeoutMs: milliseconds('lockTimeout'),
+    readinessTimeoutMs: milliseconds('readinessTimeout'),
+    maxOutputBytes: number('maxOutputBytes'),
+    devInfoDir: text('devInfoDir') ?? NET_CONF_DEFAULTS.devInfoDir,
+    logFile: text('logFile'),
+    logLevel: LOG_LEVELS[(raw.logLevel as keyof typeof LOG_LEVELS | undefined) ?? NET_CONF_DEFAULTS.logLevel],
+    logToStderr: flag('logToStderr'),
+    runtimeConfig: declaredRuntimeConfig(conf),
+    prevResult: (raw.prevResult as JsonObject | null | undefined) ?? undefined,
+    warnings: unknownKeys(conf),
+  }
+}
+
+type SecondsKey = 'addTimeout' | 'delegateTimeout' | 'lockTimeout' | 'readinessTimeout'
+
+function declaredRuntimeConfig(conf: JsonObject): JsonObject {
+  const declared = (conf.capabilities ?? {}) as JsonObject
+  const given = (conf.runtimeConfig ?? {}) as JsonObject
+  return Object.fromEntries(Object.entries(given).filter(([key, value]) => declared[key] === true && value !== null))
+}
+
+function unknownKeys(conf: JsonObject): string[] {
+  const known = Object.keys(netConfSchema.properties)
+  return Object.keys(conf)
+    .filter((key) => !known.includes(key) && !key.startsWith('cni.dev/') && !COMMON_LIST_KEYS.includes(key))
+    .map((key) => {
+      const nearest = nearMiss(key, known)
+      return `net-conf: unknown key "${key}"${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`
+    })
+}
+
+/** Keys of a list that a runtime may leave in a member. */
+const COMMON_LIST_KEYS = ['cniVersions', 'disableCheck', 'disableGC', 'loadOnlyInlinedPlugins']
+
+interface SchemaFault {
+  readonly instancePath: string
+  readonly message?: string | undefined
+  readonly params: unknown
+}
+
+function schemaError(errors: readonly SchemaFault[]): CniError {
+  const faults = errors.map(({ instancePath, message = 'is wrong', params }) => {
+    const allowed = (params as { allowedValues?: unknown[] }).allowedValues
+    const suffix = allowed === undefined ? '' : `: ${allowed.map((value) => JSON.stringify(value)).join(', ')}`
+    return `net-conf${instancePath === '' ? '' : ` ${instancePath}`} ${message}${suffix}`
+  })
+  const [first = 'net-conf is wrong'] = faults
+  return new CniError(
+    CniErrorCode.InvalidNetworkConfig,
+    faults.length > 1 ? `${first} (and ${faults.length - 1} more)` : first,
+    { faults, hint: 'docs/configuration.md lists every key with its type' },
+  )
+}

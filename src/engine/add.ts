@@ -1,0 +1,239 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { PodIdentity } from '../cni/cni-args.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { JsonObject } from '../cni/json.ts'
+import type { Result } from '../cni/result.ts'
+import { formatResult } from '../cni/result-conversion.ts'
+import { parseResult } from '../cni/result-parsing.ts'
+import type { OpenJournal } from '../journal/journal.ts'
+import { pendingUndo } from '../journal/record.ts'
+import { type NetworkStatusEntry, toNetworkStatus } from '../network/network-status.ts'
+import { decideDefaultRoutes } from '../plan/default-route.ts'
+import { type MergePart, mergeResults } from '../plan/merge.ts'
+import type { PlannedAttachment } from '../plan/plan.ts'
+import { type Attached, attachAll } from './attach.ts'
+import { readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
+import type { CallReport, EngineContext } from './engine.ts'
+import { clearRemains } from './remains.ts'
+import { planRequest } from './plan-request.ts'
+import { type CompleteMeta, type PlannedMeta, type RecordedAttachment, undoExec } from './recorded-plan.ts'
+import { undoCalls, undoError } from './undo.ts'
+
+/** What ADD gives back when it succeeds. */
+export interface AddOutcome {
+  /** The merged result in the version of the request. */
+  readonly result: JsonObject
+  readonly networkStatus: readonly NetworkStatusEntry[]
+  readonly calls: readonly CallReport[]
+}
+
+/** Part of ADD's time that is kept for the undo. */
+const UNDO_SHARE = 0.25
+
+/**
+ * ADD: plan everything, record it, attach, move the default route, answer with one merged result. Any
+ * failure, however late, undoes in reverse all that was started and reports the first cause. Design §4,
+ * CNI-040 to CNI-046, NPWG-100 to NPWG-111.
+ *
+ * @throws {CniError} With pod and network in the message; nothing of the pod is left then, or the
+ * journal still knows it.
+ */
+export async function add(context: EngineContext): Promise<AddOutcome> {
+  const { request, conf, executor, journal, now } = context
+  const begin = now()
+  const deadline = begin + conf.addTimeoutMs
+  const key = { containerId: request.containerId, ifName: request.ifName }
+  await clearRemains(context, key, deadline)
+  const { plan, identity, facts } = await planRequest(context)
+  const { netnsId } = facts
+  if (netnsId === undefined) {
+    throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} does not exist`)
+  }
+
+  const attachments = numberCalls(plan.attachments)
+  const meta: PlannedMeta = {
+    ...key,
+    netns: request.netns,
+    netnsId,
+    name: request.name,
+    cniVersion: request.cniVersion,
+    pod: identity,
+    searchPath: facts.searchPath,
+    time: new Date().toISOString(),
+    attachments,
+  }
+  const undos = attachments.flatMap((attachment) => undosOf(attachment, context, undefined))
+  const open = journal.plan(key, meta as unknown as JsonObject, undos)
+  try {
+    const execDeadline = deadline - conf.addTimeoutMs * UNDO_SHARE
+    const outcome = await attachPod(context, open, meta, execDeadline)
+    await open.sync()
+    await publish(context, open, identity, outcome.networkStatus)
+    return outcome
+  } catch (error) {
+    throw await rollBack(context, open, meta, toCniError(error), deadline)
+  } finally {
+    open.close()
+  }
+}
+
+async function attachPod(
+  context: EngineContext,
+  open: OpenJournal,
+  meta: PlannedMeta,
+  deadline: number,
+): Promise<AddOutcome> {
+  const { request, conf, executor, now, warn } = context
+  const begin = now()
+  for (const { deviceInfoFile } of meta.attachments) {
+    if (deviceInfoFile !== undefined) mkdirSync(dirname(deviceInfoFile), { recursive: true, mode: 0o755 })
+  }
+  const { attached, calls } = await attachAll(context, meta.attachments, deadline, {
+    started: (attachment) => open.started(attachment.calls),
+    attached: ({ attachment, raw }) => {
+      for (const exec of undosOf(attachment, context, raw)) open.undo(exec)
+    },
+    failedOptional: async (attachment, error) => {
+      warn(`optional ${title(attachment)} is left out: ${error.message}`)
+      const ids = new Set(attachment.calls)
+      const undos = undosOf(attachment, context, undefined)
+        .filter(({ id }) => ids.has(id))
+        .map((exec) => ({ exec, isStarted: true, isUndone: false }))
+        .reverse()
+      const { faults } = await undoCalls(context, undos, request.netns, open, deadline)
+      for (const fault of faults) warn(`undo of optional ${title(attachment)}: ${fault.message}`)
+    },
+  })
+
+  const candidates = attached.map(({ attachment, result }) => ({ ...attachment, result }))
+  const { change, results } = decideDefaultRoutes(candidates, conf.clusterCIDRs)
+  if (change.length > 0) await executor.changeRoutes(request.netns, change)
+
+  const merged = merge(context, attached, results)
+  const result = formatResult(merged, request.cniVersion)
+  const networkStatus = toNetworkStatus(
+    attached.map(({ attachment }, index) => {
+      const deviceInfo = readDeviceInfo(attachment.deviceInfoFile, warn)
+      return {
+        name: attachment.label,
+        ifName: attachment.ifName,
+        isDefault: attachment.isDefault,
+        result: results[index] ?? emptyResult(request.cniVersion),
+        ...(attachment.defaultRoute === undefined ? {} : { requestedDefaultRoute: [...attachment.defaultRoute] }),
+        ...(deviceInfo === undefined ? {} : { deviceInfo }),
+      }
+    }),
+    request.netns,
+  )
+  const complete: CompleteMeta = {
+    results: attached.map(({ attachment, raw, result: before }, index) => {
+      const after = results[index]
+      const isChanged = after !== undefined && after !== before
+      const prevResult = isChanged ? formatResult(after, attachment.cniVersion) : raw
+      return { index: attachment.index, prevResult }
+    }),
+    networkStatus,
+    calls,
+    warnings: [],
+    durationMs: now() - begin,
+  }
+  open.complete(complete as unknown as JsonObject)
+  return { result, networkStatus, calls }
+}
+
+function merge(context: EngineContext, attached: readonly Attached[], results: readonly Result[]): Result {
+  const { request, conf } = context
+  const parts: MergePart[] = attached.flatMap(({ attachment }, index) => {
+    const result = results[index]
+    return result === undefined ? [] : [{ ifName: attachment.ifName, result }]
+  })
+  const listed = conf.result === 'default-network' ? parts.slice(0, 1) : parts
+  // A runtime that chains us expects what came before in the answer (CNI-042).
+  const before =
+    conf.prevResult === undefined
+      ? []
+      : [
+          {
+            ifName: request.ifName,
+            result: parseResult(conf.prevResult, { fallbackVersion: request.cniVersion, what: 'prevResult' }),
+          },
+        ]
+  return mergeResults([...before, ...listed], request.netns, request.cniVersion)
+}
+
+function emptyResult(version: Result['version']): Result {
+  return { version, interfaces: [], ips: [], routes: [], dns: {} }
+}
+
+async function publish(
+  context: EngineContext,
+  open: OpenJournal,
+  identity: PodIdentity | undefined,
+  networkStatus: readonly NetworkStatusEntry[],
+): Promise<void> {
+  const { store, request, warn } = context
+  if (store === undefined || identity === undefined) return
+  const { namespace, name, uid } = identity
+  try {
+    await store.publish({
+      namespace,
+      name,
+      ...(uid === undefined ? {} : { uid }),
+      containerId: request.containerId,
+      networkStatus: [...networkStatus],
+    })
+    open.published()
+  } catch (error) {
+    // The pod has its networks; what the cluster is told of them does not decide about it (design §4.9).
+    warn(`network-status of pod ${namespace}/${name} is not published: ${toCniError(error).message}`)
+  }
+}
+
+async function rollBack(
+  context: EngineContext,
+  open: OpenJournal,
+  meta: PlannedMeta,
+  cause: CniError,
+  deadline: number,
+): Promise<CniError> {
+  const { request, journal, warn } = context
+  const lookup = journal.lookup(meta)
+  const calls = lookup.state === 'intact' || lookup.state === 'damaged' ? pendingUndo(lookup.record) : []
+  const { faults } = await undoCalls(context, calls, request.netns, open, deadline)
+  for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, warn)
+  if (faults.length === 0) {
+    try {
+      journal.remove(meta)
+    } catch (error) {
+      // What it records is undone; the next DEL of the container removes it.
+      warn(toCniError(error).message)
+    }
+    return cause
+  }
+  const left = undoError(faults)
+  return new CniError(cause.code, cause.message, {
+    ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+    cause: cause.cause,
+    faults: [...cause.faults, `the undo failed too and stays recorded for DEL: ${left.message}`, ...left.faults],
+  })
+}
+
+function numberCalls(attachments: readonly PlannedAttachment[]): RecordedAttachment[] {
+  let next = 0
+  return attachments.map((attachment) => ({ ...attachment, calls: attachment.plugins.map(() => next++) }))
+}
+
+function undosOf(attachment: RecordedAttachment, context: EngineContext, prevResult: unknown) {
+  const { request, conf } = context
+  return attachment.plugins.map((plugin, index) => {
+    const id = attachment.calls[index] ?? 0
+    const { containerId, netns } = request
+    return undoExec(attachment, plugin, { id, containerId, netns, timeoutMs: conf.delegateTimeoutMs }, prevResult)
+  })
+}
+
+function title(attachment: PlannedAttachment): string {
+  return `network "${attachment.network}" (${attachment.source})`
+}

@@ -1,0 +1,89 @@
+import { toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { planAttachments } from '../plan/plan-attachments.ts'
+import { chooseNetworks } from '../plan/requested-network.ts'
+import type { EngineContext } from './engine.ts'
+import { undoExec } from './recorded-plan.ts'
+import { resolveNetworks } from './resolution.ts'
+import { undoCalls, undoError } from './undo.ts'
+import { isClaimed, undoRecorded } from './undo-recorded.ts'
+
+/** Time for a whole DEL in milliseconds; runtimes and kubelets give up after about two minutes. */
+const DEL_TIMEOUT_MS = 100_000
+
+/** What DEL gives back when it succeeds. */
+export interface DelOutcome {
+  /** Whether nothing of the container is recorded any more, so that its lock may go too. */
+  readonly isForgotten: boolean
+}
+
+/**
+ * DEL: undoes what the journal says, all of it whatever fails, and needs neither cluster nor conf files
+ * for it. Without a record the default network alone is deleted. After `delAttempts` failures the runtime
+ * gets success, so that the pod can go; the record stays. Design §5, CNI-047 to CNI-053, NPWG-112 to
+ * NPWG-117.
+ *
+ * @throws {CniError} With the words of every delegate that failed.
+ */
+export async function del(context: EngineContext): Promise<DelOutcome> {
+  const { request, conf, journal, now, warn } = context
+  const key = { containerId: request.containerId, ifName: request.ifName }
+  const deadline = now() + DEL_TIMEOUT_MS
+  const lookup = journal.lookup(key)
+  if (lookup.state === 'newer') throw lookup.error
+  if (lookup.state === 'absent') {
+    await delDefaultNetwork(context, deadline)
+    return { isForgotten: !hasRecords(context) }
+  }
+  const { faults, failedDels } = await undoRecorded(context, key, lookup, request.netns, deadline)
+  if (faults.length === 0) return { isForgotten: !hasRecords(context) }
+  const error = undoError(faults)
+  if (failedDels < conf.delAttempts) throw error
+  warn(`DEL of container ${key.containerId} failed ${failedDels} times and stays recorded: ${error.message}`)
+  return { isForgotten: false }
+}
+
+function hasRecords({ journal, request }: EngineContext): boolean {
+  return journal.keys().some(({ containerId }) => containerId === request.containerId)
+}
+
+/**
+ * A container that no journal knows: a pod of before Plexus, or one that is gone already. Its default
+ * network is deleted as the conf names it now; its netns is left alone when another container's record
+ * claims it. What cannot be found was never attached by us.
+ */
+async function delDefaultNetwork(context: EngineContext, deadline: number): Promise<void> {
+  const { request, conf, executor, journal, store, warn } = context
+  const netnsId = executor.netnsId(request.netns)
+  const key = { containerId: request.containerId, ifName: request.ifName }
+  const netns = netnsId === undefined || isClaimed(journal, netnsId, key) ? '' : request.netns
+  const { networks: requested } = chooseNetworks(conf, undefined)
+  const networks = await resolveDefault(requested.slice(0, 1), context)
+  const plan = planAttachments({ conf, request, podNamespace: undefined, networks, facts: undefined })
+  const [attachment] = plan.attachments
+  if (attachment === undefined || plan.faults.length > 0) {
+    const [fault] = plan.faults
+    warn(`nothing is recorded of container ${request.containerId}, and there is no default network to delete: ${fault?.message ?? 'none configured'}`)
+    return
+  }
+  const undos = attachment.plugins.map((plugin, id) => ({
+    exec: undoExec(attachment, plugin, { id, containerId: key.containerId, netns, timeoutMs: conf.delegateTimeoutMs }, undefined),
+    isStarted: true,
+    isUndone: false,
+  }))
+  const { faults } = await undoCalls(context, undos.reverse(), netns, undefined, deadline)
+  const real = faults.filter(({ code }) => code !== CniErrorCode.PluginNotFound)
+  if (real.length > 0) throw undoError(real)
+}
+
+async function resolveDefault(
+  requested: Parameters<typeof resolveNetworks>[0],
+  { conf, store, warn }: EngineContext,
+): ReturnType<typeof resolveNetworks> {
+  try {
+    return await resolveNetworks(requested, { conf, store })
+  } catch (error) {
+    warn(`the default network cannot be looked up: ${toCniError(error).message}`)
+    return []
+  }
+}

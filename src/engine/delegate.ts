@@ -1,0 +1,103 @@
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { parseDelegateFailure } from '../cni/delegate-error.ts'
+import { parseJson } from '../cni/json.ts'
+import type { DelegateCall, DelegateExit, Executor } from '../executor/executor.ts'
+
+/** A delegate's call and where it stands, for messages. */
+export interface TitledCall {
+  readonly call: DelegateCall
+  /** For example `network "n6" (NAD telco/n6)`. */
+  readonly title: string
+  /** Version the delegate is called in. */
+  readonly cniVersion: string
+}
+
+/**
+ * Runs a delegate and turns every bad end into the typed error, with the delegate's own words.
+ *
+ * @throws {CniError} The delegate's code and words; TryAgainLater when it took too long or was
+ * cancelled; DelegateOutput when it printed too much. CNI-096 to CNI-100, CNI-104.
+ */
+export async function execDelegate(
+  executor: Executor,
+  { call, title, cniVersion }: TitledCall,
+  signal?: AbortSignal,
+): Promise<DelegateExit> {
+  const where = `${title}: plugin "${call.type}" failed (${call.command.toLowerCase()})`
+  let exit: DelegateExit
+  try {
+    exit = await executor.exec(call, signal)
+  } catch (error) {
+    throw toCniError(error).at(`${title}: ${call.command} ${call.ifName}`)
+  }
+  const said = exit.stderr.trim() === '' ? {} : { faults: [exit.stderr.trim().slice(0, 4096)] }
+  if (exit.ended === 'timeout') {
+    const seconds = Math.round(call.timeoutMs / 100) / 10
+    throw new CniError(CniErrorCode.TryAgainLater, `${where}: it did not end within ${seconds} s and was killed`, {
+      hint: `see why "${call.type}" hangs; delegateTimeout bounds one call`,
+      ...said,
+    })
+  }
+  if (exit.ended === 'cancelled') {
+    throw new CniError(CniErrorCode.TryAgainLater, `${where}: the runtime ended the call while it ran`, said)
+  }
+  if (exit.ended === 'output') {
+    throw new CniError(CniErrorCode.DelegateOutput, `${where}: it printed without end and was killed`, {
+      hint: 'maxOutputBytes bounds what a plugin may print',
+      ...said,
+    })
+  }
+  if (exit.status === 0) return exit
+  const failure = parseDelegateFailure({
+    type: call.type,
+    status: exit.status,
+    signal: exit.signal,
+    stdout: exit.stdout,
+    stderr: exit.stderr,
+  })
+  const error = failure.at(where)
+  if (failure.code !== CniErrorCode.IncompatibleCniVersion) throw error
+  throw new CniError(failure.code, `${error.message}${await versionSkew(executor, call, cniVersion)}`, {
+    hint: 'set a cniVersion in its config that the plugin speaks, or install a newer plugin',
+    cause: error,
+  })
+}
+
+/**
+ * Parses what a delegate printed on success. Empty output is an error on ADD; `null` is an empty result.
+ * CNI-074, CNI-097.
+ *
+ * @throws {CniError} DelegateOutput with what it printed.
+ */
+export function parseDelegateOutput(exit: DelegateExit, { call, title }: TitledCall): unknown {
+  const where = `${title}: plugin "${call.type}"`
+  if (exit.stdout.trim() === '') {
+    throw new CniError(CniErrorCode.DelegateOutput, `${where} printed no result`, {
+      hint: `"${call.type}" ended with success but without the result that ADD must give`,
+    })
+  }
+  try {
+    return parseJson(exit.stdout, 'its output')
+  } catch (error) {
+    const shown = exit.stdout.trim().slice(0, 200)
+    throw new CniError(CniErrorCode.DelegateOutput, `${where} printed no result but ${JSON.stringify(shown)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** What the plugin says it speaks, for the message of a version error; never fails itself. CNI-036. */
+async function versionSkew(executor: Executor, call: DelegateCall, cniVersion: string): Promise<string> {
+  const asked = `; CNI version ${cniVersion} was asked of "${call.type}"`
+  try {
+    const probe = { ...call, command: 'VERSION' as const, netns: 'dummy', ifName: 'dummy', args: '' }
+    const exit = await executor.exec({ ...probe, stdin: '{"cniVersion":"1.1.0"}', timeoutMs: 5000 })
+    const reply = JSON.parse(exit.stdout) as { supportedVersions?: unknown }
+    const versions = Array.isArray(reply.supportedVersions) ? reply.supportedVersions : ['0.1.0']
+    return `${asked}, it supports ${versions.join(', ')}`
+  } catch {
+    // The plugin cannot say; then it is of before VERSION.
+    return `${asked}, it supports 0.1.0`
+  }
+}

@@ -1,0 +1,32 @@
+import type { CniRequest } from '../cni/request.ts'
+import type { NetConf } from '../config/net-conf.ts'
+import type { Executor } from '../executor/executor.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
+
+/** What one request works with. The caller holds the container's lock (GC: the lock of all). */
+export interface EngineContext {
+  readonly request: CniRequest
+  readonly conf: NetConf
+  readonly executor: Executor
+  readonly journal: Journal
+  /** `undefined` when the net-conf names no cluster. */
+  readonly store: ClusterStore | undefined
+  /** Aborted when the runtime wants the call to end. */
+  readonly signal: AbortSignal
+  /** Milliseconds on a clock that never jumps. */
+  readonly now: () => number
+  /** Tells what we went on without; never throws. */
+  readonly warn: (message: string) => void
+}
+
+/** One call of one plugin, for `show` and the log. Milliseconds. */
+export interface CallReport {
+  readonly network: string
+  readonly plugin: string
+  readonly command: string
+  readonly ifName: string
+  /** Since the request began. */
+  readonly startMs: number
+  readonly durationMs: number
+}

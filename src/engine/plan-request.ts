@@ -1,0 +1,63 @@
+import type { PodIdentity } from '../cni/cni-args.ts'
+import { CniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { toCniError } from '../cni/cni-error.ts'
+import type { HostFacts } from '../plan/host-facts.ts'
+import type { Plan } from '../plan/plan.ts'
+import { planAttachments } from '../plan/plan-attachments.ts'
+import { executedTypes } from '../plan/plugin-faults.ts'
+import { allFaults, chooseNetworks } from '../plan/requested-network.ts'
+import type { EngineContext } from './engine.ts'
+import { findPod } from './pod-lookup.ts'
+import { waitForReadiness } from './readiness.ts'
+import { resolveNetworks } from './resolution.ts'
+
+/** A plan without faults, and what it rests on. */
+export interface PlannedRequest {
+  readonly plan: Plan
+  readonly identity: PodIdentity | undefined
+  readonly facts: HostFacts
+}
+
+/**
+ * Looks up the pod and its networks, probes the host and plans. Design §4, steps 2 to 4.
+ *
+ * @throws {CniError} Every fault that can be known before anything runs, in one error that names the pod.
+ */
+export async function planRequest(context: EngineContext): Promise<PlannedRequest> {
+  const { request, conf, executor, store, warn } = context
+  for (const warning of conf.warnings) warn(warning)
+  if (conf.readinessIndicatorFile !== undefined) {
+    await waitForReadiness(conf.readinessIndicatorFile, conf.readinessTimeoutMs, context.signal)
+  }
+  const { identity, facts: pod } = await findPod(context)
+  const where = identity === undefined ? `container ${request.containerId}` : `pod ${identity.namespace}/${identity.name}`
+  try {
+    const { networks: requested, warnings } = chooseNetworks(conf, pod)
+    for (const warning of warnings) warn(warning)
+    const networks = await resolveNetworks(requested, { conf, store })
+    const types = networks.flatMap(({ conflist }) => conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [])
+    const facts = await executor.probe(request.netns, [...new Set(types)])
+    checkNetns(context, facts)
+    const plan = planAttachments({ conf, request, podNamespace: pod?.namespace, networks, facts })
+    for (const warning of plan.warnings) warn(warning)
+    if (plan.faults.length > 0) throw allFaults(plan.faults)
+    return { plan, identity, facts }
+  } catch (error) {
+    throw toCniError(error).at(where)
+  }
+}
+
+function checkNetns({ request }: EngineContext, facts: HostFacts): void {
+  if (facts.netnsId === undefined) {
+    throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} does not exist`, {
+      hint: 'CNI_NETNS must name the network namespace of the pod',
+    })
+  }
+  const isOverridden = /^(1|true)$/i.test(request.env.CNI_NETNS_OVERRIDE ?? '')
+  if (facts.isHostNetns && !isOverridden) {
+    throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} is the host's own`, {
+      hint: 'CNI_NETNS must name the network namespace of the pod',
+    })
+  }
+}

@@ -1,0 +1,39 @@
+import { CniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { JournalKey } from '../journal/journal.ts'
+import type { EngineContext } from './engine.ts'
+import { readPlannedMeta } from './recorded-plan.ts'
+import { undoRecorded } from './undo-recorded.ts'
+
+/**
+ * Before an ADD: a live attachment is refused and not touched; what an ADD that did not end left behind
+ * is undone. Design §10, "Repeated ADD", CNI-046.
+ *
+ * @throws {CniError} AttachmentExists; TryAgainLater when the remains cannot be undone or are of a newer
+ * format.
+ */
+export async function clearRemains(context: EngineContext, key: JournalKey, deadline: number): Promise<void> {
+  const { journal, executor, request } = context
+  const lookup = journal.lookup(key)
+  if (lookup.state === 'absent') return
+  if (lookup.state === 'newer') throw lookup.error
+  const meta = readPlannedMeta(lookup.record.planned)
+  const identity = executor.netnsId(request.netns)
+  const isLive = lookup.record.complete !== undefined && identity !== undefined && meta?.netnsId === identity
+  if (isLive && !lookup.record.calls.some(({ isUndone }) => isUndone)) {
+    throw new CniError(
+      CniErrorCode.AttachmentExists,
+      `container ${key.containerId} is already attached on ${key.ifName}; nothing was changed`,
+      { hint: 'send DEL before a second ADD' },
+    )
+  }
+  const { faults } = await undoRecorded(context, key, lookup, request.netns, deadline)
+  const [first] = faults
+  if (first !== undefined) {
+    throw new CniError(
+      CniErrorCode.TryAgainLater,
+      `remains of an earlier ADD of container ${key.containerId} on ${key.ifName} cannot be undone: ${first.message}`,
+      { cause: first, faults: faults.map(({ message }) => message) },
+    )
+  }
+}

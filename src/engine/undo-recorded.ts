@@ -1,0 +1,111 @@
+import type { CniError } from '../cni/cni-error.ts'
+import { toCniError } from '../cni/cni-error.ts'
+import type { JournalKey, JournalLookup, OpenJournal } from '../journal/journal.ts'
+import { type JournalRecord, pendingUndo } from '../journal/record.ts'
+import { removeDeviceInfo } from './device-info-file.ts'
+import type { EngineContext } from './engine.ts'
+import { type PlannedMeta, readPlannedMeta } from './recorded-plan.ts'
+import { undoCalls } from './undo.ts'
+
+/** What is left of a recorded attachment round after an undo. */
+export interface RecordedUndo {
+  readonly faults: readonly CniError[]
+  /** DELs of this record that failed, this one included. */
+  readonly failedDels: number
+}
+
+/**
+ * Undoes what the journal has recorded and is not yet undone, from the journal alone (design §5), then
+ * removes the record, or keeps it for the next time when something failed.
+ *
+ * @param netns CNI_NETNS of the request; the delegates get it only when it still is the recorded
+ * namespace.
+ */
+export async function undoRecorded(
+  context: EngineContext,
+  key: JournalKey,
+  lookup: Extract<JournalLookup, { record: JournalRecord }>,
+  netns: string,
+  deadline: number,
+): Promise<RecordedUndo> {
+  const { journal, warn } = context
+  const { record } = lookup
+  const meta = readPlannedMeta(record.planned)
+  const open = tryOpen(context, key, record)
+  try {
+    const { faults } = await undoCalls(context, pendingUndo(record), usableNetns(context, meta, key, netns), open, deadline)
+    if (faults.length > 0) {
+      try {
+        open?.attempted()
+      } catch (error) {
+        warn(`failed DEL is not counted: ${toCniError(error).message}`)
+      }
+      return { faults, failedDels: record.failedDels + 1 }
+    }
+    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
+    await unpublish(context, meta)
+    settle(context, key, lookup.state === 'damaged')
+    return { faults: [], failedDels: 0 }
+  } finally {
+    open?.close()
+  }
+}
+
+function tryOpen({ journal, warn }: EngineContext, key: JournalKey, record: JournalRecord): OpenJournal | undefined {
+  try {
+    return journal.open(key, record)
+  } catch (error) {
+    warn(`${toCniError(error).message}; the undo goes on without marking its progress`)
+    return undefined
+  }
+}
+
+/** All is undone: the record goes, a damaged one is kept aside and reported once. */
+function settle({ journal, warn }: EngineContext, key: JournalKey, isDamaged: boolean): void {
+  try {
+    if (isDamaged) {
+      warn(`journal of container ${key.containerId} (${key.ifName}) is damaged: what it still says was undone, the file is now ${journal.setAside(key)}`)
+    } else {
+      journal.remove(key)
+    }
+  } catch (error) {
+    // Everything is undone; the record left behind only repeats that.
+    warn(toCniError(error).message)
+  }
+}
+
+async function unpublish({ store, warn }: EngineContext, meta: PlannedMeta | undefined): Promise<void> {
+  const pod = meta?.pod
+  if (store === undefined || pod === undefined || meta === undefined) return
+  try {
+    await store.unpublish({ namespace: pod.namespace, name: pod.name, containerId: meta.containerId })
+  } catch (error) {
+    warn(`network-status of pod ${pod.namespace}/${pod.name} is not taken back: ${toCniError(error).message}`)
+  }
+}
+
+/**
+ * The netns that delegates may touch: empty when it is gone, or when its path leads to another one by
+ * now, which may be another pod's (design §5).
+ */
+function usableNetns(
+  { executor, journal }: EngineContext,
+  meta: PlannedMeta | undefined,
+  key: JournalKey,
+  netns: string,
+): string {
+  const identity = executor.netnsId(netns)
+  if (identity === undefined) return ''
+  if (meta !== undefined) return meta.netnsId === identity ? netns : ''
+  return isClaimed(journal, identity, key) ? '' : netns
+}
+
+/** Whether another container's record claims the netns. */
+export function isClaimed(journal: EngineContext['journal'], netnsId: string, key: JournalKey): boolean {
+  return journal.keys().some((other) => {
+    if (other.containerId === key.containerId) return false
+    const lookup = journal.lookup(other)
+    if (lookup.state === 'absent' || lookup.state === 'newer') return false
+    return readPlannedMeta(lookup.record.planned)?.netnsId === netnsId
+  })
+}

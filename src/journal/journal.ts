@@ -1,0 +1,258 @@
+import {
+  closeSync,
+  constants,
+  fsync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { JsonObject } from '../cni/json.ts'
+import { encodeExec, type ExecFields, FrameKind } from '../executor/frame.ts'
+import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_VERSION } from './format.ts'
+import { type JournalRecord, toJournalRecord } from './record.ts'
+
+/** Identity of a journal file. */
+export interface JournalKey {
+  readonly containerId: string
+  /** CNI_IFNAME of the runtime's request. */
+  readonly ifName: string
+}
+
+/** An open journal: each method appends one frame. Only `sync` waits for the disk. */
+export interface OpenJournal {
+  readonly record: JournalRecord
+  started(ids: readonly number[]): void
+  undo(exec: ExecFields): void
+  complete(meta: JsonObject): void
+  published(): void
+  undone(id: number): void
+  attempted(): void
+  /** Waits until file and directory are on disk. */
+  sync(): Promise<void>
+  close(): void
+}
+
+/** What is found under a key. */
+export type JournalLookup =
+  | { readonly state: 'absent' }
+  | { readonly state: 'newer'; readonly error: CniError }
+  | { readonly state: 'intact' | 'damaged'; readonly record: JournalRecord }
+
+/** State on disk of the attachments of this node (design §7). */
+export interface Journal {
+  lookup(key: JournalKey): JournalLookup
+  /** Keys of all files, whatever their state. */
+  keys(): JournalKey[]
+  /**
+   * Writes `planned` and one `exec` DEL for each call under a temporary name, then renames: the record
+   * is there in full or not at all.
+   *
+   * @throws {CniError} Io; nothing is left behind then.
+   */
+  plan(key: JournalKey, meta: JsonObject, calls: readonly ExecFields[]): OpenJournal
+  /** Opens what is there, to append to it. */
+  open(key: JournalKey, record: JournalRecord): OpenJournal
+  /** Removes the file: everything is undone. */
+  remove(key: JournalKey): void
+  /** Moves a damaged file out of the way and says where it is now. */
+  setAside(key: JournalKey): string
+}
+
+/** @param stateDir Folder of the state; made with mode 0700 when absent. */
+export function openJournalDir(stateDir: string): Journal {
+  const sandboxes = join(stateDir, 'sandboxes')
+  const directoryOf = (key: JournalKey): string => join(sandboxes, key.containerId)
+  const pathOf = (key: JournalKey): string => join(directoryOf(key), key.ifName)
+
+  const openAt = (key: JournalKey, fd: number, record: JournalRecord, synced: Promise<unknown>): OpenJournal => {
+    const append = (kind: number, fields: readonly (Buffer | string | number)[]): void => {
+      writeAll(fd, encodeRecord(kind, fields), pathOf(key))
+    }
+    return {
+      record,
+      started: (ids) => {
+        for (const id of ids) append(FrameKind.started, [id])
+      },
+      undo: (exec) => append(FrameKind.undo, encodeExec(exec)),
+      complete: (meta) => append(FrameKind.complete, [JSON.stringify(meta)]),
+      published: () => append(FrameKind.published, []),
+      undone: (id) => append(FrameKind.undone, [id]),
+      attempted: () => append(FrameKind.attempted, []),
+      sync: async () => {
+        await synced.catch((error) => {
+          throw ioError(`journal ${pathOf(key)} cannot be written`, error)
+        })
+      },
+      close: () => closeSync(fd),
+    }
+  }
+
+  return {
+    lookup(key) {
+      const path = pathOf(key)
+      let bytes: Buffer
+      try {
+        bytes = readFileSync(path)
+      } catch (error) {
+        if (isAbsent(error)) return { state: 'absent' }
+        throw ioError(`journal ${path} cannot be read`, error)
+      }
+      const decoded = decodeJournal(bytes)
+      if (decoded.state === 'newer') return { state: 'newer', error: newerFormat(path, decoded.version) }
+      const isDamaged = decoded.state === 'damaged'
+      return {
+        state: isDamaged ? 'damaged' : 'intact',
+        record: toJournalRecord(decoded.frames, isDamaged),
+      }
+    },
+    keys() {
+      return readNames(sandboxes).flatMap((containerId) =>
+        readNames(join(sandboxes, containerId))
+          .filter((ifName) => !isTemporary(ifName))
+          .map((ifName) => ({ containerId, ifName })),
+      )
+    },
+    plan(key, meta, calls) {
+      const directory = directoryOf(key)
+      // Longer than any interface name, so that it can be none.
+      const temporary = join(directory, `.planned-${process.pid}-${Date.now()}`)
+      let fd: number | undefined
+      try {
+        mkdirSync(directory, { recursive: true, mode: 0o700 })
+        removeTemporaries(directory)
+        fd = openSync(temporary, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND, 0o600)
+        const bytes = Buffer.concat([
+          encodeHeader(),
+          encodeRecord(FrameKind.planned, [JSON.stringify(meta)]),
+          ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
+        ])
+        writeAll(fd, bytes, temporary)
+        renameSync(temporary, pathOf(key))
+      } catch (error) {
+        if (fd !== undefined) closeSync(fd)
+        removeFile(temporary)
+        removeEmptyDirectory(directory)
+        throw ioError(`state directory ${stateDir} cannot be written`, error)
+      }
+      const planned = calls.map((exec) => ({ exec, isStarted: false, isUndone: false }))
+      const record = { planned: meta, complete: undefined, calls: planned, isPublished: false, failedDels: 0 }
+      // The rename is lasting only with its directory; both are under way while the delegates run.
+      const synced = Promise.all([promisify(fsync)(fd), syncDirectory(directory)])
+      synced.catch(() => undefined)
+      return openAt(key, fd, { ...record, isDamaged: false }, synced)
+    },
+    open(key, record) {
+      const path = pathOf(key)
+      try {
+        const fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
+        const decoded = decodeJournal(readFileSync(path))
+        // A torn frame is cut off, so that what is appended now can be read.
+        if (decoded.state === 'torn') ftruncateSync(fd, decoded.lengthBytes)
+        return openAt(key, fd, record, Promise.resolve())
+      } catch (error) {
+        throw ioError(`journal ${path} cannot be opened`, error)
+      }
+    },
+    remove(key) {
+      try {
+        removeFile(pathOf(key))
+        removeEmptyDirectory(directoryOf(key))
+      } catch (error) {
+        throw ioError(`journal ${pathOf(key)} cannot be removed`, error)
+      }
+    },
+    setAside(key) {
+      const damaged = join(stateDir, 'damaged')
+      const target = join(damaged, `${key.containerId}-${key.ifName}-${Date.now()}`)
+      try {
+        mkdirSync(damaged, { recursive: true, mode: 0o700 })
+        renameSync(pathOf(key), target)
+      } catch (error) {
+        throw ioError(`damaged journal ${pathOf(key)} cannot be moved to ${damaged}`, error)
+      }
+      removeEmptyDirectory(directoryOf(key))
+      return target
+    },
+  }
+}
+
+function newerFormat(path: string, version: number): CniError {
+  return new CniError(
+    CniErrorCode.TryAgainLater,
+    `journal ${path} has format ${version}, this Plexus reads up to format ${JOURNAL_VERSION}`,
+    { hint: 'install the newer Plexus that wrote it' },
+  )
+}
+
+function ioError(what: string, error: unknown): CniError {
+  return new CniError(CniErrorCode.Io, `${what}: ${toCniError(error).message}`, {
+    cause: error,
+    hint: 'check that the file system is writable and has space and inodes left',
+  })
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
+}
+
+function isTemporary(name: string): boolean {
+  return name.startsWith('.planned-') && name.length > 15
+}
+
+function readNames(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort()
+  } catch (error) {
+    if (isAbsent(error)) return []
+    throw ioError(`state directory ${directory} cannot be read`, error)
+  }
+}
+
+function writeAll(fd: number, bytes: Buffer, path: string): void {
+  try {
+    for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+  } catch (error) {
+    throw ioError(`${path} cannot be written`, error)
+  }
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  const fd = openSync(directory, constants.O_RDONLY)
+  try {
+    await promisify(fsync)(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** What a crash between write and rename left behind. */
+function removeTemporaries(directory: string): void {
+  for (const name of readNames(directory)) if (isTemporary(name)) removeFile(join(directory, name))
+}
+
+function removeFile(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if (!isAbsent(error)) throw error
+  }
+}
+
+function removeEmptyDirectory(directory: string): void {
+  try {
+    rmdirSync(directory)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOTDIR') throw error
+  }
+}

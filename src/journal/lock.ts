@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+
+/** A held lock. */
+export interface SandboxLock {
+  /** Open descriptors whose flock(2) is the lock; a process that inherits them holds it too. */
+  readonly fds: readonly number[]
+  /** @param forget Whether nothing of the container is left, so that the lock file goes as well. */
+  release(forget: boolean): void
+}
+
+/**
+ * Takes the lock of one container: flock(2) on `<stateDir>/locks/<containerId>`, and a shared one on
+ * the folder, which GC takes exclusively (CNI-067, CNI-102). util-linux's `flock` locks the inherited
+ * descriptors, whose open file descriptions are ours.
+ *
+ * @param timeoutMs Bound of the wait.
+ * @param isReadOnlyTolerated DEL goes on with the folder's lock when no lock file can be made: on a full
+ * or read-only disk no ADD can be under way that has none.
+ * @throws {CniError} TryAgainLater when the wait is over, Io when the file cannot be made.
+ */
+export async function lockSandbox(
+  stateDir: string,
+  containerId: string,
+  timeoutMs: number,
+  isReadOnlyTolerated: boolean,
+): Promise<SandboxLock> {
+  const deadline = performance.now() + timeoutMs
+  const folder = join(stateDir, 'locks')
+  const path = join(folder, containerId)
+  for (;;) {
+    const fds: number[] = []
+    let isFileLocked = true
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      fds.push(openSync(folder, constants.O_RDONLY))
+      fds.push(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
+    } catch (error) {
+      if (!isReadOnlyTolerated) {
+        closeAll(fds)
+        throw new CniError(CniErrorCode.Io, `state directory ${stateDir} cannot be written: ${toCniError(error).message}`, {
+          cause: error,
+          hint: 'check that the file system is writable and has space and inodes left',
+        })
+      }
+      isFileLocked = false
+    }
+    const [folderFd, fileFd] = fds
+    if (folderFd === undefined) return { fds: [], release: () => undefined }
+    try {
+      const modes = fileFd === undefined ? ['--shared'] : ['--shared', '--exclusive']
+      await flock(fds, modes, deadline - performance.now(), `container ${containerId}`)
+    } catch (error) {
+      closeAll(fds)
+      throw error
+    }
+    // The one before us may have removed the file while we waited: then our lock is on nothing.
+    if (fileFd !== undefined && !isSameInode(fileFd, path)) {
+      closeAll(fds)
+      continue
+    }
+    return {
+      fds,
+      release: (forget) => {
+        if (forget && isFileLocked) unlinkQuietly(path)
+        closeAll(fds)
+      },
+    }
+  }
+}
+
+/**
+ * Takes the lock that excludes every ADD and DEL, for GC (CNI-067).
+ *
+ * @throws {CniError} TryAgainLater, Io.
+ */
+export async function lockAllSandboxes(stateDir: string, timeoutMs: number): Promise<SandboxLock> {
+  const folder = join(stateDir, 'locks')
+  let fd: number
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    fd = openSync(folder, constants.O_RDONLY)
+  } catch (error) {
+    throw new CniError(CniErrorCode.Io, `state directory ${stateDir} cannot be written: ${toCniError(error).message}`, {
+      cause: error,
+    })
+  }
+  try {
+    await flock([fd], ['--exclusive'], timeoutMs, 'all containers')
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  return { fds: [fd], release: () => closeSync(fd) }
+}
+
+/** Descriptor number of the first lock in the child. */
+const FIRST_FD = 3
+
+function flock(fds: readonly number[], modes: readonly string[], timeoutMs: number, what: string): Promise<void> {
+  const seconds = Math.max(0.01, timeoutMs / 1000).toFixed(2)
+  const script = modes.map((mode, index) => `flock ${mode} -w ${seconds} ${FIRST_FD + index}`).join(' && ')
+  return new Promise((resolve, reject) => {
+    const child = spawn('/bin/sh', ['-c', script], {
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+      stdio: ['ignore', 'ignore', 'ignore', ...fds],
+    })
+    child.once('error', (error) => {
+      reject(new CniError(CniErrorCode.Io, `flock cannot be started: ${error.message}`, { cause: error }))
+    })
+    child.once('exit', (status) => {
+      if (status === 0) resolve()
+      else if (status === 1) {
+        reject(
+          new CniError(CniErrorCode.TryAgainLater, `lock of ${what} not had in ${seconds} s: another call is at work`, {
+            hint: 'retry when it has ended',
+          }),
+        )
+      } else {
+        reject(
+          new CniError(CniErrorCode.Io, `flock ended with status ${status}`, { hint: 'install util-linux on this node' }),
+        )
+      }
+    })
+  })
+}
+
+function isSameInode(fd: number, path: string): boolean {
+  const onDisk = statSync(path, { throwIfNoEntry: false })
+  const held = fstatSync(fd)
+  return onDisk?.ino === held.ino && onDisk.dev === held.dev
+}
+
+function unlinkQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // A read-only disk keeps an empty file, which locks as well as a new one.
+  }
+}
+
+function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) closeSync(fd)
+}

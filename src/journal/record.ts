@@ -1,0 +1,63 @@
+import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
+import { decodeExec, decodeNumber, type ExecFields, type Frame, FrameKind } from '../executor/frame.ts'
+
+/** One recorded DEL of one plugin, and what has become of it. */
+export interface UndoCall {
+  /** The call with the prevResult of ADD once its network succeeded. */
+  readonly exec: ExecFields
+  readonly isStarted: boolean
+  readonly isUndone: boolean
+}
+
+/** What the journal knows of one attachment round: one ADD of one sandbox interface. */
+export interface JournalRecord {
+  /** What the engine wrote before the first delegate; `undefined` when that frame is lost. */
+  readonly planned: JsonObject | undefined
+  /** What the engine wrote when all networks were attached; `undefined` before that. */
+  readonly complete: JsonObject | undefined
+  /** Every recorded call by its id, in the order of ADD. */
+  readonly calls: readonly UndoCall[]
+  readonly isPublished: boolean
+  /** DELs that failed so far. */
+  readonly failedDels: number
+  /** Whether frames are lost, so that a call without `started` may have run all the same. */
+  readonly isDamaged: boolean
+}
+
+/** Puts the frames of a file together. */
+export function toJournalRecord(frames: readonly Frame[], isDamaged: boolean): JournalRecord {
+  const execs = new Map<number, ExecFields>()
+  const started = new Set<number>()
+  const undone = new Set<number>()
+  let planned: JsonObject | undefined
+  let complete: JsonObject | undefined
+  let isPublished = false
+  let failedDels = 0
+  for (const { kind, fields } of frames) {
+    const id = decodeNumber(fields[0])
+    if (kind === FrameKind.planned) planned = readObject(fields[0])
+    else if (kind === FrameKind.complete) complete = readObject(fields[0])
+    else if (kind === FrameKind.published) isPublished = true
+    else if (kind === FrameKind.attempted) failedDels++
+    else if (kind === FrameKind.started && id !== undefined) started.add(id)
+    else if (kind === FrameKind.undone && id !== undefined) undone.add(id)
+    else if (kind === FrameKind.exec || kind === FrameKind.undo) {
+      const exec = decodeExec(fields)
+      if (exec !== undefined) execs.set(exec.id, exec)
+    }
+  }
+  const calls = [...execs.values()]
+    .sort((left, right) => left.id - right.id)
+    .map((exec) => ({ exec, isStarted: isDamaged || started.has(exec.id), isUndone: undone.has(exec.id) }))
+  return { planned, complete, calls, isPublished, failedDels, isDamaged }
+}
+
+function readObject(field: Buffer | undefined): JsonObject | undefined {
+  const value = field === undefined ? undefined : parseJson(field.toString(), 'journal frame')
+  return isJsonObject(value) ? value : undefined
+}
+
+/** The calls that still have to be undone, last one first (CNI-049). */
+export function pendingUndo(record: JournalRecord): UndoCall[] {
+  return record.calls.filter((call) => call.isStarted && !call.isUndone).reverse()
+}

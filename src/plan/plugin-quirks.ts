@@ -1,0 +1,39 @@
+import { isJsonObject } from '../cni/json.ts'
+import type { PlannedPlugin } from './plan.ts'
+
+/** Plugin types that are a meta-plugin of Multus or Plexus: delegating to one would never end. */
+export const META_PLUGIN_TYPES: ReadonlySet<string> = new Set(['plexus', 'multus', 'multus-shim'])
+
+/** Types that read the CNI_ARGS key `MAC` where they have no `mac` capability. */
+const MAC_ARG_READERS: ReadonlySet<string> = new Set(['bridge', 'macvlan', 'tap', 'tuning', 'sriov', 'ovs'])
+
+/** Types, mostly IPAM, that read the CNI_ARGS key `IP`. */
+const IP_ARG_READERS: ReadonlySet<string> = new Set(['host-local', 'static', 'whereabouts', 'calico', 'calico-ipam'])
+
+/** Types whose `ipam.type` names something inside their own agent, not an executable of the node. */
+const AGENT_IPAM_TYPES: ReadonlySet<string> = new Set(['antrea', 'azure-vnet', 'opflex-agent-cni', 'danm'])
+
+/** Types that answer CHECK with an error although nothing is wrong. */
+const NO_CHECK_TYPES: ReadonlySet<string> = new Set(['whereabouts', 'aws-cni', 'weave-net'])
+
+/** Whether the plugin or its IPAM takes a MAC from CNI_ARGS. */
+export function readsMacArg(types: readonly string[]): boolean {
+  return types.some((type) => MAC_ARG_READERS.has(type))
+}
+
+/** Whether the plugin or its IPAM takes addresses from CNI_ARGS. */
+export function readsIpArg(types: readonly string[]): boolean {
+  return types.some((type) => IP_ARG_READERS.has(type))
+}
+
+/** Whether `ipam.type` of this plugin is run as an executable. */
+export function runsIpamPlugin(type: string): boolean {
+  return !AGENT_IPAM_TYPES.has(type)
+}
+
+/** Whether the plugin and its IPAM implement CHECK. */
+export function implementsCheck(plugin: Pick<PlannedPlugin, 'type' | 'conf'>): boolean {
+  const { ipam } = plugin.conf
+  const ipamType = isJsonObject(ipam) ? ipam.type : undefined
+  return !NO_CHECK_TYPES.has(plugin.type) && !(typeof ipamType === 'string' && NO_CHECK_TYPES.has(ipamType))
+}

@@ -1,0 +1,47 @@
+import type { Dirent } from 'node:fs'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+
+/** The text of one manifest file. */
+export interface ManifestFile {
+  path: string
+  text: string
+}
+
+const EXTENSIONS = new Set(['.yaml', '.yml', '.json'])
+
+/**
+ * Reads the manifest files of a folder and the folders in it, sorted bytewise by path; or the one file
+ * that the path names. Names that begin with a dot are passed over (also the inside of a mounted ConfigMap,
+ * whose links are followed); a link to a folder is not.
+ *
+ * @throws {CniError} Io when the folder or any file cannot be read.
+ */
+export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
+  try {
+    const isFolder = (await stat(path)).isDirectory()
+    const paths = isFolder ? await findManifests(path) : [path]
+    const files: ManifestFile[] = []
+    for (const file of paths) files.push({ path: file, text: await readFile(file, 'utf8') })
+    return files
+  } catch (error) {
+    throw toCniError(error, CniErrorCode.Io).at(`manifests ${path}`)
+  }
+}
+
+async function findManifests(folder: string): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith('.')) continue
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) found.push(...(await findManifests(path)))
+    else if (EXTENSIONS.has(extname(entry.name)) && (await isFile(entry, path))) found.push(path)
+  }
+  return found.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
+}
+
+async function isFile(entry: Dirent, path: string): Promise<boolean> {
+  return entry.isFile() || (entry.isSymbolicLink() && (await stat(path)).isFile())
+}

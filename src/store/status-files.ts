@@ -1,0 +1,143 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { isJsonObject, parseJson } from '../cni/json.ts'
+import type { NetworkStatusEntry } from '../network/network-status.ts'
+import { namespaceFault, objectNameFault } from '../network/object-name.ts'
+import type { Publication, Unpublication } from './cluster-store.ts'
+
+/** Longest file name without `.json` that every file system takes. */
+const NAME_LIMIT = 250
+
+/** A publication as it is on disk; the only writer is {@link writeStatus}. */
+interface StatusFile {
+  containerId: string
+  networkStatus: NetworkStatusEntry[]
+}
+
+/**
+ * Path of a pod's published status: `<stateDir>/status/<namespace>/<pod>.json`; of a pod whose name is too
+ * long for a file, its beginning and a hash (`~` is in no pod's name).
+ *
+ * @throws {CniError} InvalidEnvironment for a name that Kubernetes forbids: it would become a path.
+ */
+export function statusPath(stateDir: string, namespace: string, name: string): string {
+  const namespaceWrong = namespaceFault(namespace)
+  const nameWrong = objectNameFault(name)
+  if (namespaceWrong !== undefined || nameWrong !== undefined) {
+    const fault = namespaceWrong === undefined ? `name ${nameWrong}` : `namespace ${namespaceWrong}`
+    const pod = JSON.stringify(`${namespace}/${name}`)
+    throw new CniError(CniErrorCode.InvalidEnvironment, `pod ${pod}: its ${fault}`)
+  }
+  const hash = () => createHash('sha256').update(name).digest('hex').slice(0, 16)
+  const file = name.length <= NAME_LIMIT ? name : `${name.slice(0, 200)}~${hash()}`
+  return join(stateDir, 'status', namespace, `${file}.json`)
+}
+
+/**
+ * Writes a pod's status in place of an earlier one, whole or not at all (fsync, rename); files 0600,
+ * folders 0700.
+ *
+ * @throws {CniError} Io naming the file.
+ */
+export async function writeStatus(stateDir: string, publication: Publication): Promise<void> {
+  const path = statusPath(stateDir, publication.namespace, publication.name)
+  const { namespace, name, uid, containerId, networkStatus } = publication
+  const content = { namespace, name, ...(uid === undefined ? {} : { uid }), containerId, networkStatus }
+  const aside = join(dirname(path), `.${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
+  try {
+    const file = await openAside(aside)
+    try {
+      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(aside, path)
+  } catch (error) {
+    await rm(aside, { force: true }).catch(() => undefined)
+    throw toCniError(error, CniErrorCode.Io).at(`network-status of pod ${namespace}/${name} in ${path}`)
+  }
+}
+
+async function openAside(aside: string): ReturnType<typeof open> {
+  for (let tries = 1; ; tries++) {
+    await mkdir(dirname(aside), { recursive: true, mode: 0o700 })
+    try {
+      return await open(aside, 'wx', 0o600)
+    } catch (error) {
+      // Another pod's removeStatus may take the empty folder away in between.
+      if (!hasCode(error, 'ENOENT') || tries === 5) throw error
+    }
+  }
+}
+
+/**
+ * The status last published for a pod; `undefined` when there is none.
+ *
+ * @throws {CniError} Io when the file cannot be read, Decoding when it is damaged.
+ */
+export async function readStatus(
+  stateDir: string,
+  namespace: string,
+  name: string,
+): Promise<NetworkStatusEntry[] | undefined> {
+  const path = statusPath(stateDir, namespace, name)
+  return (await readStatusFile(path))?.networkStatus
+}
+
+/**
+ * Removes a pod's status when it is the container's, and the namespace's folder when nothing else is in it.
+ * A damaged file is nobody's and goes too. Absent is success.
+ *
+ * @throws {CniError} Io when reading or removing fails.
+ */
+export async function removeStatus(
+  stateDir: string,
+  { namespace, name, containerId }: Unpublication,
+): Promise<void> {
+  const path = statusPath(stateDir, namespace, name)
+  try {
+    const status = await readStatusFile(path)
+    if (status === undefined || status.containerId !== containerId) return
+  } catch (error) {
+    if (toCniError(error).code !== CniErrorCode.Decoding) throw error
+  }
+  try {
+    await rm(path, { force: true })
+    await rmdir(dirname(path))
+  } catch (error) {
+    if (hasCode(error, 'ENOTEMPTY') || hasCode(error, 'ENOENT')) return
+    throw toCniError(error, CniErrorCode.Io).at(`network-status of pod ${namespace}/${name} in ${path}`)
+  }
+}
+
+async function readStatusFile(path: string): Promise<StatusFile | undefined> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined
+    throw toCniError(error, CniErrorCode.Io).at(`network-status in ${path}`)
+  }
+  const value = parseJson(text, path)
+  if (isStatusFile(value)) return value
+  throw new CniError(CniErrorCode.Decoding, `${path} is no published network-status`, {
+    hint: 'remove the file',
+  })
+}
+
+function isStatusFile(value: unknown): value is StatusFile & Record<string, unknown> {
+  return (
+    isJsonObject(value) &&
+    typeof value.containerId === 'string' &&
+    Array.isArray(value.networkStatus) &&
+    value.networkStatus.every(isJsonObject)
+  )
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
