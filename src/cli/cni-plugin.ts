@@ -44,7 +44,7 @@ export async function runCniPlugin(): Promise<void> {
 async function runVerb(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
   const request = parseRequest(env, stdin, { hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '' })
   const conf = parseNetConf(request.stdin)
-  const log = await openLog(conf)
+  const log = openLog(conf)
   const lock = await takeLock(request, conf)
   let guard: Guard | undefined
   let isForgotten = false
@@ -82,6 +82,7 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
   } finally {
     guard?.close()
     lock.release(isForgotten)
+    await log.flush()
   }
 }
 
@@ -92,7 +93,7 @@ async function dispatch(context: EngineContext, forget: (isForgotten: boolean) =
       try {
         return (await add(context)).result
       } catch (error) {
-        forget(!context.journal.keys().some(({ containerId }) => containerId === context.request.containerId))
+        forget(!context.journal.knows(context.request.containerId))
         throw error
       }
     }

@@ -5,41 +5,45 @@ import { toCniError } from '../cni/cni-error.ts'
 import type { CniRequest } from '../cni/request.ts'
 import type { NetConf } from '../config/net-conf.ts'
 
-/** The log of one CNI call: a JSON object a line, never on stdout. */
+/** The log of one CNI call: JSON objects a line, never on stdout. Lines are written by `flush`. */
 export interface CallLog {
   warn(message: string): void
   error(error: CniError): void
   /** One line for the call, when it has succeeded. */
   info(request: CniRequest, durationMs: number): void
+  /** Writes what was logged; never throws. */
+  flush(): Promise<void>
 }
 
-const SILENT: CallLog = { warn: () => undefined, error: () => undefined, info: () => undefined }
+type Level = 'error' | 'warn' | 'info'
 
-/** Opens the log that the net-conf asks for; pino is loaded only when something would be written. */
-export async function openLog(conf: NetConf): Promise<CallLog> {
-  if (conf.logLevel === 'silent' || (conf.logFile === undefined && !conf.logToStderr)) return SILENT
-  const { pino } = await import('pino')
-  const write = (fd: number, line: string): void => {
-    try {
-      writeSync(fd, line)
-    } catch {
-      // A log that cannot be written must not decide about a pod.
-    }
+const LEVELS: readonly NetConf['logLevel'][] = ['silent', 'error', 'warn', 'info', 'debug']
+
+/** The log that the net-conf asks for; pino is loaded only when there is something to write. */
+export function openLog(conf: NetConf): CallLog {
+  const entries: { level: Level; fields: object; message: string; time: number }[] = []
+  const isOpen = conf.logFile !== undefined || conf.logToStderr
+  const note = (level: Level, fields: object, message: string): void => {
+    const isEnabled = isOpen && LEVELS.indexOf(level) <= LEVELS.indexOf(conf.logLevel)
+    if (isEnabled) entries.push({ level, fields, message, time: Date.now() })
   }
-  const logger = pino(
-    { level: conf.logLevel, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
-    {
-      write(line: string) {
-        if (conf.logToStderr) write(2, line)
-        if (conf.logFile !== undefined) appendLine(conf.logFile, line)
-      },
-    },
-  )
   return {
-    warn: (message) => logger.warn(message),
-    error: ({ code, message, hint, faults }) => logger.error({ code, hint, faults }, message),
+    warn: (message) => note('warn', {}, message),
+    error: ({ code, message, hint, faults }) => note('error', { code, hint, faults }, message),
     info: ({ command, containerId, ifName }, durationMs) =>
-      logger.info({ command, containerId, ifName, durationMs: Math.round(durationMs) }, 'call finished'),
+      note('info', { command, containerId, ifName, durationMs: Math.round(durationMs) }, 'call finished'),
+    async flush() {
+      if (entries.length === 0) return
+      const { pino } = await import('pino')
+      const write = (line: string): void => {
+        if (conf.logToStderr) process.stderr.write(line)
+        if (conf.logFile !== undefined) appendLine(conf.logFile, line)
+      }
+      const logger = pino({ level: conf.logLevel, base: { pid: process.pid }, timestamp: false }, { write })
+      for (const { level, fields, message, time } of entries) {
+        logger[level]({ time: new Date(time).toISOString(), ...fields }, message)
+      }
+    },
   }
 }
 

@@ -65,7 +65,7 @@ export const NET_CONF_DEFAULTS = {
   readinessTimeout: 45,
   maxOutputBytes: 16 * 1024 * 1024,
   devInfoDir: '/var/run/k8s.cni.cncf.io/devinfo',
-  logLevel: 'panic',
+  logLevel: 'warn',
   logToStderr: true,
 } as const
 

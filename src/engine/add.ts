@@ -73,7 +73,7 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     await publish(context, open, identity, outcome.networkStatus)
     return outcome
   } catch (error) {
-    throw await rollBack(context, open, meta, toCniError(error), deadline)
+    throw await rollBack(context, open, meta, toCniError(error).at(where(meta)), deadline)
   } finally {
     open.close()
   }
@@ -218,6 +218,11 @@ async function rollBack(
     cause: cause.cause,
     faults: [...cause.faults, `the undo failed too and stays recorded for DEL: ${left.message}`, ...left.faults],
   })
+}
+
+/** Whose ADD it is, for messages. */
+function where({ pod, containerId }: PlannedMeta): string {
+  return pod === undefined ? `container ${containerId}` : `pod ${pod.namespace}/${pod.name}`
 }
 
 function numberCalls(attachments: readonly PlannedAttachment[]): RecordedAttachment[] {

@@ -6,7 +6,7 @@ import type { EngineContext } from './engine.ts'
 import { undoExec } from './recorded-plan.ts'
 import { resolveNetworks } from './resolution.ts'
 import { undoCalls, undoError } from './undo.ts'
-import { isClaimed, undoRecorded } from './undo-recorded.ts'
+import { isClaimed, settle, undoRecorded } from './undo-recorded.ts'
 
 /** Time for a whole DEL in milliseconds; runtimes and kubelets give up after about two minutes. */
 const DEL_TIMEOUT_MS = 100_000
@@ -33,18 +33,17 @@ export async function del(context: EngineContext): Promise<DelOutcome> {
   if (lookup.state === 'newer') throw lookup.error
   if (lookup.state === 'absent') {
     await delDefaultNetwork(context, deadline)
-    return { isForgotten: !hasRecords(context) }
+    settle(context, key, false)
+    return { isForgotten: !journal.knows(key.containerId) }
   }
+  // What the lost frames said can no longer be known; the default network is the likeliest of it.
+  if (lookup.record.planned === undefined) await delDefaultNetwork(context, deadline)
   const { faults, failedDels } = await undoRecorded(context, key, lookup, request.netns, deadline)
-  if (faults.length === 0) return { isForgotten: !hasRecords(context) }
+  if (faults.length === 0) return { isForgotten: !journal.knows(key.containerId) }
   const error = undoError(faults)
   if (failedDels < conf.delAttempts) throw error
   warn(`DEL of container ${key.containerId} failed ${failedDels} times and stays recorded: ${error.message}`)
   return { isForgotten: false }
-}
-
-function hasRecords({ journal, request }: EngineContext): boolean {
-  return journal.keys().some(({ containerId }) => containerId === request.containerId)
 }
 
 /**

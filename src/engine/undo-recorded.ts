@@ -28,7 +28,7 @@ export async function undoRecorded(
   netns: string,
   deadline: number,
 ): Promise<RecordedUndo> {
-  const { journal, warn } = context
+  const { warn } = context
   const { record } = lookup
   const meta = readPlannedMeta(record.planned)
   const open = tryOpen(context, key, record)
@@ -40,7 +40,8 @@ export async function undoRecorded(
       } catch (error) {
         warn(`failed DEL is not counted: ${toCniError(error).message}`)
       }
-      return { faults, failedDels: record.failedDels + 1 }
+      const where = meta?.pod === undefined ? `container ${key.containerId}` : `pod ${meta.pod.namespace}/${meta.pod.name}`
+      return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
     }
     for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
     await unpublish(context, meta)
@@ -61,7 +62,7 @@ function tryOpen({ journal, warn }: EngineContext, key: JournalKey, record: Jour
 }
 
 /** All is undone: the record goes, a damaged one is kept aside and reported once. */
-function settle({ journal, warn }: EngineContext, key: JournalKey, isDamaged: boolean): void {
+export function settle({ journal, warn }: EngineContext, key: JournalKey, isDamaged: boolean): void {
   try {
     if (isDamaged) {
       warn(`journal of container ${key.containerId} (${key.ifName}) is damaged: what it still says was undone, the file is now ${journal.setAside(key)}`)

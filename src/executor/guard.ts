@@ -11,7 +11,8 @@ export interface Guard {
   close(): void
 }
 
-// Reads "run N" / "end N" from us; our end of the pipe closes when we die, however that happens.
+// Reads "run N" / "end N" from us; our end of the pipe closes when we die, however that happens. A
+// killed process counts as gone when it is a zombie: whose child it then is may take its time to reap.
 const SCRIPT = `groups=
 while read -r verb group; do
   case $verb in
@@ -20,10 +21,18 @@ while read -r verb group; do
     bye) exit 0 ;;
   esac
 done
+is_alive() {
+  for file in /proc/[0-9]*/stat; do
+    read -r line 2>/dev/null <"$file" || continue
+    set -- $1 \${line##*) }
+    [ "$4" = "$1" ] && [ "$2" != Z ] && [ "$2" != X ] && return 0
+  done
+  return 1
+}
 for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null; done
 n=0
 for g in $groups; do
-  while kill -s 0 -- "-$g" 2>/dev/null && [ $n -lt 100 ]; do sleep 0.05; n=$((n + 1)); done
+  while is_alive "$g" && [ $n -lt 100 ]; do sleep 0.05; n=$((n + 1)); done
 done`
 
 /** @param lockFds Descriptors of held locks, which the guard keeps open too. */

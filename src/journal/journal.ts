@@ -53,6 +53,8 @@ export interface Journal {
   lookup(key: JournalKey): JournalLookup
   /** Keys of all files, whatever their state. */
   keys(): JournalKey[]
+  /** Whether anything is recorded of the container. */
+  knows(containerId: string): boolean
   /**
    * Writes `planned` and one `exec` DEL for each call under a temporary name, then renames: the record
    * is there in full or not at all.
@@ -62,7 +64,7 @@ export interface Journal {
   plan(key: JournalKey, meta: JsonObject, calls: readonly ExecFields[]): OpenJournal
   /** Opens what is there, to append to it. */
   open(key: JournalKey, record: JournalRecord): OpenJournal
-  /** Removes the file: everything is undone. */
+  /** Removes the file, and what a crash left of writing one: everything is undone. */
   remove(key: JournalKey): void
   /** Moves a damaged file out of the way and says where it is now. */
   setAside(key: JournalKey): string
@@ -122,6 +124,7 @@ export function openJournalDir(stateDir: string): Journal {
           .map((ifName) => ({ containerId, ifName })),
       )
     },
+    knows: (containerId) => readNames(join(sandboxes, containerId)).some((name) => !isTemporary(name)),
     plan(key, meta, calls) {
       const directory = directoryOf(key)
       // Longer than any interface name, so that it can be none.
@@ -166,6 +169,7 @@ export function openJournalDir(stateDir: string): Journal {
     remove(key) {
       try {
         removeFile(pathOf(key))
+        removeTemporaries(directoryOf(key))
         removeEmptyDirectory(directoryOf(key))
       } catch (error) {
         throw ioError(`journal ${pathOf(key)} cannot be removed`, error)

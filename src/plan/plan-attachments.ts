@@ -53,15 +53,25 @@ export function planAttachments(input: PlanInput): Plan {
   const attachments: PlannedAttachment[] = []
   for (const [index, network] of networks.entries()) {
     warnings.push(...network.warnings)
-    const fault = network.fault ?? isolationFault(network, input)
-    if (fault !== undefined) faults.push(fault)
-    if (network.conflist === undefined) continue
-    const planned = planAttachment(index, network, network.conflist, names.ifNames[index] ?? '', input)
-    faults.push(...planned.faults)
-    warnings.push(...planned.warnings)
-    attachments.push(planned.attachment)
+    const isolation = isolationFault(network, input)
+    if (isolation !== undefined) faults.push(isolation)
+    const planned =
+      network.conflist === undefined
+        ? undefined
+        : planAttachment(index, network, network.conflist, names.ifNames[index] ?? '', input)
+    const own = [
+      ...(network.fault === undefined || isolation !== undefined ? [] : [network.fault]),
+      ...(planned?.faults ?? []),
+      ...(planned === undefined ? [] : pluginFaults(planned.attachment, conf, facts)),
+    ]
+    warnings.push(...(planned?.warnings ?? []))
+    if (own.length > 0 && network.requested.element?.optional === true && !network.requested.isDefault) {
+      warnings.push(...own.map(({ message }) => `optional network is left out: ${message}`))
+      continue
+    }
+    faults.push(...own)
+    if (planned !== undefined) attachments.push(planned.attachment)
   }
-  for (const attachment of attachments) faults.push(...pluginFaults(attachment, conf, facts))
   return { attachments: withOrder(attachments), faults, warnings }
 }
 
