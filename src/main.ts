@@ -14,7 +14,9 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const { code, message }: CniError = toCniError(error)
   // A runtime reads stdout, whatever happened (CNI-028).
-  process.stdout.write(process.env.CNI_COMMAND === undefined ? '' : `${JSON.stringify({ code, msg: message })}\n`)
+  process.stdout.write(
+    process.env.CNI_COMMAND === undefined ? '' : `${JSON.stringify({ code, msg: message })}\n`,
+  )
   process.stderr.write(process.env.CNI_COMMAND === undefined ? `plexus: ${message}\n` : '')
   process.exitCode = 1
 })

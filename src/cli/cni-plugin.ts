@@ -20,7 +20,9 @@ import { openLog } from './log.ts'
  * stdout (or nothing), and sets the exit status. CNI-022 to CNI-029.
  */
 export async function runCniPlugin(): Promise<void> {
-  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
   const controller = new AbortController()
   const stop = (): void => controller.abort()
   process.on('SIGTERM', stop)
@@ -42,7 +44,9 @@ export async function runCniPlugin(): Promise<void> {
 }
 
 async function runVerb(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
-  const request = parseRequest(env, stdin, { hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '' })
+  const request = parseRequest(env, stdin, {
+    hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '',
+  })
   const conf = parseNetConf(request.stdin)
   const log = openLog(conf)
   const lock = await takeLock(request, conf)
@@ -86,7 +90,10 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
   }
 }
 
-async function dispatch(context: EngineContext, forget: (isForgotten: boolean) => void): Promise<JsonObject | undefined> {
+async function dispatch(
+  context: EngineContext,
+  forget: (isForgotten: boolean) => void,
+): Promise<JsonObject | undefined> {
   switch (context.request.command) {
     case 'ADD': {
       const { add } = await import('../engine/add.ts')
@@ -149,7 +156,9 @@ function readStdin(isOptional: boolean): string {
     return readFileSync(0, 'utf8')
   } catch (error) {
     if (isOptional) return ''
-    throw new CniError(CniErrorCode.Io, `stdin cannot be read: ${toCniError(error).message}`, { cause: error })
+    throw new CniError(CniErrorCode.Io, `stdin cannot be read: ${toCniError(error).message}`, {
+      cause: error,
+    })
   }
 }
 

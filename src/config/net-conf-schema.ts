@@ -29,23 +29,32 @@ export const netConfSchema = {
     dns: { type: 'object', description: 'Reserved by the CNI specification; not read.' },
     manifests: {
       ...absolutePath,
-      description: 'Folder of YAML or JSON manifests (Pods, NADs) that takes the place of the Kubernetes API.',
+      description:
+        'Folder of YAML or JSON manifests (Pods, NADs) that takes the place of the Kubernetes API.',
     },
     kubeconfig: { ...text, description: 'Kubeconfig of the cluster whose pods and NADs are read.' },
-    stateDir: { ...absolutePath, description: 'Folder of the journal, the locks and the published network-status.' },
+    stateDir: {
+      ...absolutePath,
+      description: 'Folder of the journal, the locks and the published network-status.',
+    },
     cniDir: { ...absolutePath, description: "Multus's name for `stateDir`; used when that is absent." },
     confDir: {
       ...absolutePath,
-      description: 'Folder of conf files: by name for networks without a config, and for the default network.',
+      description:
+        'Folder of conf files: by name for networks without a config, and for the default network.',
     },
     multusAutoconfigDir: {
       ...absolutePath,
       description: 'Folder whose first valid conf file is the default network, when no other key names one.',
     },
-    binDir: { ...absolutePath, description: 'Folders of plugin executables, `:` between them, searched before CNI_PATH.' },
+    binDir: {
+      ...absolutePath,
+      description: 'Folders of plugin executables, `:` between them, searched before CNI_PATH.',
+    },
     defaultNetwork: {
       ...nonEmpty,
-      description: 'The default network: a NAD (`name` or `namespace/name`), a conf name, a file or a folder.',
+      description:
+        'The default network: a NAD (`name` or `namespace/name`), a conf name, a file or a folder.',
     },
     clusterNetwork: { ...nonEmpty, description: "Multus's name for `defaultNetwork`." },
     defaultNetworks: { ...names, description: 'More networks for every pod outside `systemNamespaces`.' },
@@ -56,21 +65,37 @@ export const netConfSchema = {
     },
     multusNamespace: {
       ...nonEmpty,
-      description: 'Namespace of NADs that `defaultNetwork`, `defaultNetworks` and the default-network annotation name without one.',
+      description:
+        'Namespace of NADs that `defaultNetwork`, `defaultNetworks` and the default-network annotation name without one.',
     },
     systemNamespaces: { ...names, description: 'Namespaces whose pods do not get `defaultNetworks`.' },
-    namespaceIsolation: { ...flag, description: "A pod may only use NADs of its own and of the global namespaces." },
+    namespaceIsolation: {
+      ...flag,
+      description: 'A pod may only use NADs of its own and of the global namespaces.',
+    },
     globalNamespaces: { ...text, description: 'Comma-separated namespaces whose NADs every pod may use.' },
-    readinessindicatorfile: { ...text, description: 'ADD waits for this file, STATUS answers 50 without it.' },
-    auxiliaryCNIChainName: { ...text, description: 'Name of a further chain, from `<folder of defaultNetwork>/<name>/*.conf`.' },
-    retryDeleteOnError: { ...flag, description: "Multus's key; a failed DEL is always kept for a retry here." },
+    readinessindicatorfile: {
+      ...text,
+      description: 'ADD waits for this file, STATUS answers 50 without it.',
+    },
+    auxiliaryCNIChainName: {
+      ...text,
+      description: 'Name of a further chain, from `<folder of defaultNetwork>/<name>/*.conf`.',
+    },
+    retryDeleteOnError: {
+      ...flag,
+      description: "Multus's key; a failed DEL is always kept for a retry here.",
+    },
     logFile: { ...text, description: 'File that log lines are appended to.' },
     logLevel: {
       enum: ['panic', 'error', 'warn', 'verbose', 'info', 'debug'],
       description: 'Least severity that is logged.',
     },
     logToStderr: { ...flag, description: 'Whether log lines also go to stderr.' },
-    logOptions: { type: 'object', description: "Multus's log rotation; rotation is left to the node's tools." },
+    logOptions: {
+      type: 'object',
+      description: "Multus's log rotation; rotation is left to the node's tools.",
+    },
     result: {
       enum: ['merged', 'default-network'],
       description: 'Whether the answer lists all networks or only the default network.',
@@ -79,8 +104,14 @@ export const netConfSchema = {
       ...flag,
       description: 'Whether a request (`ips`, `mac` …) that no plugin of the network declares fails the pod.',
     },
-    parallel: { ...flag, description: 'Whether secondary networks are attached at once, after the default network.' },
-    clusterCIDRs: { ...names, description: 'Prefixes that stay on the default network when its default route is moved.' },
+    parallel: {
+      ...flag,
+      description: 'Whether secondary networks are attached at once, after the default network.',
+    },
+    clusterCIDRs: {
+      ...names,
+      description: 'Prefixes that stay on the default network when its default route is moved.',
+    },
     allowedPluginTypes: { ...names, description: 'The only plugin types that may run, IPAM included.' },
     delAttempts: {
       type: 'integer',
@@ -98,6 +129,9 @@ export const netConfSchema = {
       maximum: 1073741824,
       description: "Bytes of a delegate's stdout after which it is ended.",
     },
-    devInfoDir: { ...absolutePath, description: 'Folder of the device-info files (`cni/` and `dp/` below it).' },
+    devInfoDir: {
+      ...absolutePath,
+      description: 'Folder of the device-info files (`cni/` and `dp/` below it).',
+    },
   },
 } as const

@@ -1,8 +1,8 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
-import { netConfSchema } from './net-conf-schema.ts'
 import { nearMiss } from '../cni/near-miss.ts'
+import { netConfSchema } from './net-conf-schema.ts'
 import { validateNetConf } from './validators.ts'
 
 /** Plexus's own configuration with every default applied. Durations are milliseconds. */
@@ -150,7 +150,9 @@ type SecondsKey = 'addTimeout' | 'delegateTimeout' | 'lockTimeout' | 'readinessT
 function declaredRuntimeConfig(conf: JsonObject): JsonObject {
   const declared = (conf.capabilities ?? {}) as JsonObject
   const given = (conf.runtimeConfig ?? {}) as JsonObject
-  return Object.fromEntries(Object.entries(given).filter(([key, value]) => declared[key] === true && value !== null))
+  return Object.fromEntries(
+    Object.entries(given).filter(([key, value]) => declared[key] === true && value !== null),
+  )
 }
 
 function unknownKeys(conf: JsonObject): string[] {
@@ -175,7 +177,8 @@ interface SchemaFault {
 function schemaError(errors: readonly SchemaFault[]): CniError {
   const faults = errors.map(({ instancePath, message = 'is wrong', params }) => {
     const allowed = (params as { allowedValues?: unknown[] }).allowedValues
-    const suffix = allowed === undefined ? '' : `: ${allowed.map((value) => JSON.stringify(value)).join(', ')}`
+    const suffix =
+      allowed === undefined ? '' : `: ${allowed.map((value) => JSON.stringify(value)).join(', ')}`
     return `net-conf${instancePath === '' ? '' : ` ${instancePath}`} ${message}${suffix}`
   })
   const [first = 'net-conf is wrong'] = faults

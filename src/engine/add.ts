@@ -16,9 +16,9 @@ import type { PlannedAttachment } from '../plan/plan.ts'
 import { type Attached, attachAll } from './attach.ts'
 import { readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
 import type { CallReport, EngineContext } from './engine.ts'
-import { clearRemains } from './remains.ts'
 import { planRequest } from './plan-request.ts'
 import { type CompleteMeta, type PlannedMeta, type RecordedAttachment, undoExec } from './recorded-plan.ts'
+import { clearRemains } from './remains.ts'
 import { undoCalls, undoError } from './undo.ts'
 
 /** What ADD gives back when it succeeds. */
@@ -65,7 +65,12 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     attachments,
   }
   const undos = attachments.flatMap((attachment) => undosOf(attachment, context, undefined))
-  const open = journal.plan(key, meta as unknown as JsonObject, undos)
+  const files = attachments.flatMap(({ deviceInfoFile }) => deviceInfoFile ?? [])
+  const open = journal.plan(
+    key,
+    { meta: meta as unknown as JsonObject, netns: request.netns, netnsId, files },
+    undos,
+  )
   try {
     const execDeadline = deadline - conf.addTimeoutMs * UNDO_SHARE
     const outcome = await attachPod(context, open, meta, execDeadline)
@@ -121,7 +126,9 @@ async function attachPod(
         ifName: attachment.ifName,
         isDefault: attachment.isDefault,
         result: results[index] ?? emptyResult(request.cniVersion),
-        ...(attachment.defaultRoute === undefined ? {} : { requestedDefaultRoute: [...attachment.defaultRoute] }),
+        ...(attachment.defaultRoute === undefined
+          ? {}
+          : { requestedDefaultRoute: [...attachment.defaultRoute] }),
         ...(deviceInfo === undefined ? {} : { deviceInfo }),
       }
     }),
@@ -216,7 +223,11 @@ async function rollBack(
   return new CniError(cause.code, cause.message, {
     ...(cause.hint === undefined ? {} : { hint: cause.hint }),
     cause: cause.cause,
-    faults: [...cause.faults, `the undo failed too and stays recorded for DEL: ${left.message}`, ...left.faults],
+    faults: [
+      ...cause.faults,
+      `the undo failed too and stays recorded for DEL: ${left.message}`,
+      ...left.faults,
+    ],
   })
 }
 
@@ -235,7 +246,12 @@ function undosOf(attachment: RecordedAttachment, context: EngineContext, prevRes
   return attachment.plugins.map((plugin, index) => {
     const id = attachment.calls[index] ?? 0
     const { containerId, netns } = request
-    return undoExec(attachment, plugin, { id, containerId, netns, timeoutMs: conf.delegateTimeoutMs }, prevResult)
+    return undoExec(
+      attachment,
+      plugin,
+      { id, containerId, netns, timeoutMs: conf.delegateTimeoutMs },
+      prevResult,
+    )
   })
 }
 

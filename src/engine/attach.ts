@@ -1,5 +1,4 @@
-import { type CniError, toCniError } from '../cni/cni-error.ts'
-import { CniError as CniErrorClass } from '../cni/cni-error.ts'
+import { type CniError, CniError as CniErrorClass, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { Result } from '../cni/result.ts'
@@ -88,10 +87,19 @@ async function attach(
   let result: Result | undefined
   for (const plugin of attachment.plugins) {
     const start = now()
-    const timeoutMs = Math.min(attachment.timeoutMs ?? conf.delegateTimeoutMs, conf.delegateTimeoutMs, deadline - start)
+    const timeoutMs = Math.min(
+      attachment.timeoutMs ?? conf.delegateTimeoutMs,
+      conf.delegateTimeoutMs,
+      deadline - start,
+    )
     if (signal.aborted || timeoutMs <= 0) {
-      const why = signal.aborted ? 'the runtime ended the call' : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
-      throw new CniErrorClass(CniErrorCode.TryAgainLater, `${title}: plugin "${plugin.type}" is not started: ${why}`)
+      const why = signal.aborted
+        ? 'the runtime ended the call'
+        : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
+      throw new CniErrorClass(
+        CniErrorCode.TryAgainLater,
+        `${title}: plugin "${plugin.type}" is not started: ${why}`,
+      )
     }
     const titled: TitledCall = {
       call: {
@@ -112,12 +120,24 @@ async function attach(
       output = parseDelegateOutput(await execDelegate(executor, titled, signal), titled)
     } finally {
       const { network, ifName } = attachment
-      calls.push({ network, plugin: plugin.type, command: 'ADD', ifName, startMs: start - begin, durationMs: now() - start })
+      calls.push({
+        network,
+        plugin: plugin.type,
+        command: 'ADD',
+        ifName,
+        startMs: start - begin,
+        durationMs: now() - start,
+      })
     }
     if (isJsonObject(output) && 'code' in output && 'msg' in output && !('ips' in output)) {
-      warn(`${title}: plugin "${plugin.type}" ended with success but printed an error object: ${String(output.msg)}`)
+      warn(
+        `${title}: plugin "${plugin.type}" ended with success but printed an error object: ${String(output.msg)}`,
+      )
     }
-    result = parseResult(output, { fallbackVersion: attachment.cniVersion, what: `${title}: result of plugin "${plugin.type}"` })
+    result = parseResult(output, {
+      fallbackVersion: attachment.cniVersion,
+      what: `${title}: result of plugin "${plugin.type}"`,
+    })
     raw = toPrevResult(output, result, attachment)
   }
   if (result === undefined || raw === undefined) {

@@ -22,9 +22,13 @@ export async function check(context: EngineContext): Promise<void> {
   const complete = lookup.state === 'absent' ? undefined : readCompleteMeta(lookup.record.complete)
   if (planned === undefined || complete === undefined) {
     if (conf.prevResult === undefined) {
-      throw new CniError(CniErrorCode.InvalidNetworkConfig, 'required prevResult missing, and nothing is recorded of the container', {
-        hint: 'CHECK is for a container that ADD attached',
-      })
+      throw new CniError(
+        CniErrorCode.InvalidNetworkConfig,
+        'required prevResult missing, and nothing is recorded of the container',
+        {
+          hint: 'CHECK is for a container that ADD attached',
+        },
+      )
     }
     throw new CniError(
       CniErrorCode.CheckFailed,
@@ -36,7 +40,8 @@ export async function check(context: EngineContext): Promise<void> {
   for (const attachment of planned.attachments) {
     const prevResult = results.get(attachment.index)
     // An optional attachment that failed has no result.
-    if (prevResult === undefined || attachment.disableCheck || !isAtLeast(attachment.cniVersion, '0.4.0')) continue
+    if (prevResult === undefined || attachment.disableCheck || !isAtLeast(attachment.cniVersion, '0.4.0'))
+      continue
     for (const plugin of attachment.plugins) {
       if (!implementsCheck(plugin)) continue
       await execDelegate(

@@ -62,11 +62,18 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
   const [attachment] = plan.attachments
   if (attachment === undefined || plan.faults.length > 0) {
     const [fault] = plan.faults
-    warn(`nothing is recorded of container ${request.containerId}, and there is no default network to delete: ${fault?.message ?? 'none configured'}`)
+    warn(
+      `nothing is recorded of container ${request.containerId}, and there is no default network to delete: ${fault?.message ?? 'none configured'}`,
+    )
     return
   }
   const undos = attachment.plugins.map((plugin, id) => ({
-    exec: undoExec(attachment, plugin, { id, containerId: key.containerId, netns, timeoutMs: conf.delegateTimeoutMs }, undefined),
+    exec: undoExec(
+      attachment,
+      plugin,
+      { id, containerId: key.containerId, netns, timeoutMs: conf.delegateTimeoutMs },
+      undefined,
+    ),
     isStarted: true,
     isUndone: false,
   }))

@@ -34,10 +34,14 @@ export async function execDelegate(
   const said = exit.stderr.trim() === '' ? {} : { faults: [exit.stderr.trim().slice(0, 4096)] }
   if (exit.ended === 'timeout') {
     const seconds = Math.round(call.timeoutMs / 100) / 10
-    throw new CniError(CniErrorCode.TryAgainLater, `${where}: it did not end within ${seconds} s and was killed`, {
-      hint: `see why "${call.type}" hangs; delegateTimeout bounds one call`,
-      ...said,
-    })
+    throw new CniError(
+      CniErrorCode.TryAgainLater,
+      `${where}: it did not end within ${seconds} s and was killed`,
+      {
+        hint: `see why "${call.type}" hangs; delegateTimeout bounds one call`,
+        ...said,
+      },
+    )
   }
   if (exit.ended === 'cancelled') {
     throw new CniError(CniErrorCode.TryAgainLater, `${where}: the runtime ended the call while it ran`, said)
@@ -81,9 +85,13 @@ export function parseDelegateOutput(exit: DelegateExit, { call, title }: TitledC
     return parseJson(exit.stdout, 'its output')
   } catch (error) {
     const shown = exit.stdout.trim().slice(0, 200)
-    throw new CniError(CniErrorCode.DelegateOutput, `${where} printed no result but ${JSON.stringify(shown)}`, {
-      cause: error,
-    })
+    throw new CniError(
+      CniErrorCode.DelegateOutput,
+      `${where} printed no result but ${JSON.stringify(shown)}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 

@@ -7,7 +7,10 @@ import { parseDeviceInfo } from '../network/device-info.ts'
  * Reads the device-info that plugins left (NPWG-125). No file is no device; one that is wrong does not
  * fail the pod (NPWG-127).
  */
-export function readDeviceInfo(path: string | undefined, warn: (message: string) => void): JsonObject | undefined {
+export function readDeviceInfo(
+  path: string | undefined,
+  warn: (message: string) => void,
+): JsonObject | undefined {
   if (path === undefined) return undefined
   let text: string
   try {

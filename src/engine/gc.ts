@@ -5,7 +5,7 @@ import { isAtLeast } from '../cni/version.ts'
 import type { JournalKey } from '../journal/journal.ts'
 import { execDelegate } from './delegate.ts'
 import type { EngineContext } from './engine.ts'
-import { delegateStdin, readPlannedMeta, type RecordedAttachment } from './recorded-plan.ts'
+import { delegateStdin, type RecordedAttachment, readPlannedMeta } from './recorded-plan.ts'
 import { undoError } from './undo.ts'
 import { undoRecorded } from './undo-recorded.ts'
 
@@ -43,7 +43,11 @@ export async function gc(context: EngineContext): Promise<void> {
       const attachments = meta?.attachments ?? []
       for (const attachment of attachments) {
         // The same network name with another config is another network to its plugins.
-        const id = JSON.stringify([attachment.network, attachment.cniVersion, attachment.plugins.map(({ conf }) => conf)])
+        const id = JSON.stringify([
+          attachment.network,
+          attachment.cniVersion,
+          attachment.plugins.map(({ conf }) => conf),
+        ])
         const records: NetworkRecords = networks.get(id) ?? { attachment, valid: [] }
         networks.set(id, records)
         if (isValid(key)) records.valid.push({ containerID: key.containerId, ifname: attachment.ifName })
@@ -109,5 +113,8 @@ function parseValid(conf: JsonObject): ValidAttachment[] | undefined {
   const isAttachment = (entry: unknown): entry is JsonObject & ValidAttachment =>
     isJsonObject(entry) && typeof entry.containerID === 'string' && typeof entry.ifname === 'string'
   if (Array.isArray(list) && list.every(isAttachment)) return list
-  throw new CniError(CniErrorCode.Decoding, `${key} must be a list of {"containerID", "ifname"}; nothing was collected`)
+  throw new CniError(
+    CniErrorCode.Decoding,
+    `${key} must be a list of {"containerID", "ifname"}; nothing was collected`,
+  )
 }

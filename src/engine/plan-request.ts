@@ -1,7 +1,6 @@
 import type { PodIdentity } from '../cni/cni-args.ts'
-import { CniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { toCniError } from '../cni/cni-error.ts'
 import type { HostFacts } from '../plan/host-facts.ts'
 import type { Plan } from '../plan/plan.ts'
 import { planAttachments } from '../plan/plan-attachments.ts'
@@ -31,12 +30,16 @@ export async function planRequest(context: EngineContext): Promise<PlannedReques
     await waitForReadiness(conf.readinessIndicatorFile, conf.readinessTimeoutMs, context.signal)
   }
   const { identity, facts: pod } = await findPod(context)
-  const where = identity === undefined ? `container ${request.containerId}` : `pod ${identity.namespace}/${identity.name}`
+  const where =
+    identity === undefined ? `container ${request.containerId}` : `pod ${identity.namespace}/${identity.name}`
   try {
     const { networks: requested, warnings } = chooseNetworks(conf, pod)
     for (const warning of warnings) warn(warning)
     const networks = await resolveNetworks(requested, { conf, store })
-    const types = networks.flatMap(({ conflist }) => conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [])
+    const types = networks.flatMap(
+      ({ conflist }) =>
+        conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [],
+    )
     const facts = await executor.probe(request.netns, [...new Set(types)])
     checkNetns(context, facts)
     const plan = planAttachments({ conf, request, podNamespace: pod?.namespace, networks, facts })

@@ -1,4 +1,4 @@
-import { podIdentity, type PodIdentity } from '../cni/cni-args.ts'
+import { type PodIdentity, podIdentity } from '../cni/cni-args.ts'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject } from '../cni/json.ts'
@@ -33,7 +33,9 @@ export async function findPod({ request, conf, store }: EngineContext): Promise<
     throw new CniError(
       CniErrorCode.InvalidNetworkConfig,
       `annotations of pod ${namespace}/${name} cannot be read: "kubeconfig" is set, but this version reads pods from "manifests" only`,
-      { hint: 'set "manifests" in the net-conf, or remove "kubeconfig" to attach only the networks of the node' },
+      {
+        hint: 'set "manifests" in the net-conf, or remove "kubeconfig" to attach only the networks of the node',
+      },
     )
   }
   const pod = await store.pod(namespace, name)
@@ -43,7 +45,12 @@ export async function findPod({ request, conf, store }: EngineContext): Promise<
     })
   }
   const expected = pod.isStatic ? pod.configHash : pod.uid
-  if (identity.uid !== undefined && expected !== undefined && identity.uid !== expected && identity.uid !== pod.uid) {
+  if (
+    identity.uid !== undefined &&
+    expected !== undefined &&
+    identity.uid !== expected &&
+    identity.uid !== pod.uid
+  ) {
     throw new CniError(
       CniErrorCode.TryAgainLater,
       `expected pod UID "${identity.uid}" but the cluster has "${expected}" for ${namespace}/${name}`,
@@ -57,7 +64,9 @@ function withUid(identity: PodIdentity, pod: Pod): PodIdentity {
   return identity.uid === undefined && pod.uid !== undefined ? { ...identity, uid: pod.uid } : identity
 }
 
-function passedAnnotations(runtimeConfig: EngineContext['conf']['runtimeConfig']): Record<string, string> | undefined {
+function passedAnnotations(
+  runtimeConfig: EngineContext['conf']['runtimeConfig'],
+): Record<string, string> | undefined {
   const passed = runtimeConfig[POD_ANNOTATIONS_CAPABILITY]
   if (!isJsonObject(passed)) return undefined
   return Object.fromEntries(

@@ -1,8 +1,8 @@
+import type { PodIdentity } from '../cni/cni-args.ts'
 import { injectConf } from '../cni/delegate-conf.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
-import type { PodIdentity } from '../cni/cni-args.ts'
 import { isAtLeast } from '../cni/version.ts'
-import { ExecMode, type ExecFields } from '../executor/frame.ts'
+import { type ExecFields, ExecMode } from '../executor/frame.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { PlannedAttachment, PlannedPlugin } from '../plan/plan.ts'
 import type { CallReport } from './engine.ts'
@@ -62,7 +62,12 @@ export function delegateStdin(
 export function undoExec(
   attachment: PlannedAttachment,
   plugin: PlannedPlugin,
-  call: { readonly id: number; readonly containerId: string; readonly netns: string; readonly timeoutMs: number },
+  call: {
+    readonly id: number
+    readonly containerId: string
+    readonly netns: string
+    readonly timeoutMs: number
+  },
   prevResult: unknown,
 ): ExecFields {
   const isKnown = prevResult !== undefined && isAtLeast(attachment.cniVersion, '0.4.0')
@@ -80,13 +85,15 @@ export function undoExec(
 
 /** Reads the `planned` meta back; `undefined` when it is not what we write. */
 export function readPlannedMeta(meta: JsonObject | undefined): PlannedMeta | undefined {
-  if (meta === undefined || !Array.isArray(meta.attachments) || !meta.attachments.every(isJsonObject)) return undefined
+  if (meta === undefined || !Array.isArray(meta.attachments) || !meta.attachments.every(isJsonObject))
+    return undefined
   if (typeof meta.containerId !== 'string' || typeof meta.ifName !== 'string') return undefined
   return meta as unknown as PlannedMeta
 }
 
 /** Reads the `complete` meta back; `undefined` when it is not what we write. */
 export function readCompleteMeta(meta: JsonObject | undefined): CompleteMeta | undefined {
-  if (meta === undefined || !Array.isArray(meta.results) || !Array.isArray(meta.networkStatus)) return undefined
+  if (meta === undefined || !Array.isArray(meta.results) || !Array.isArray(meta.networkStatus))
+    return undefined
   return meta as unknown as CompleteMeta
 }

@@ -9,7 +9,13 @@ import type { ResolvedNetwork } from '../plan/plan-attachments.ts'
 import { META_PLUGIN_TYPES } from '../plan/plugin-quirks.ts'
 import type { RequestedNetwork } from '../plan/requested-network.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
-import { findConfByName, findFirstConf, listConfFiles, readChainFolder, readConfFile } from '../store/conf-files.ts'
+import {
+  findConfByName,
+  findFirstConf,
+  listConfFiles,
+  readChainFolder,
+  readConfFile,
+} from '../store/conf-files.ts'
 
 /** Where configurations are looked for. */
 export interface ResolutionSources {
@@ -115,28 +121,41 @@ function fromNad(nad: NetworkAttachmentDefinition, confDirs: readonly string[]):
   }
   const what = `spec.config of ${title}`
   const value = parseJson(nad.config, what)
-  return { conflist: parseConflist(value, { what, fallbackName: nad.name, form: 'by-content' }), nad, source: title }
+  return {
+    conflist: parseConflist(value, { what, fallbackName: nad.name, form: 'by-content' }),
+    nad,
+    source: title,
+  }
 }
 
 function firstFile(directory: string): Found {
   const { file, ignored } = findFirstConf(directory, (type) => META_PLUGIN_TYPES.has(type))
   if (file !== undefined) return { conflist: file.conflist, source: `file ${file.path}`, warnings: ignored }
-  throw new CniError(CniErrorCode.InvalidNetworkConfig, `no net configurations found in ${directory}: there is no default network`, {
-    hint: 'install the default CNI, or name it by "defaultNetwork" or "delegates"',
-    faults: ignored,
-  })
+  throw new CniError(
+    CniErrorCode.InvalidNetworkConfig,
+    `no net configurations found in ${directory}: there is no default network`,
+    {
+      hint: 'install the default CNI, or name it by "defaultNetwork" or "delegates"',
+      faults: ignored,
+    },
+  )
 }
 
 function fileAt(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false })
-  if (stat === undefined) throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`)
+  if (stat === undefined)
+    throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`)
   if (!stat.isDirectory()) return path
   const [first] = listConfFiles(path)
-  if (first === undefined) throw new CniError(CniErrorCode.InvalidNetworkConfig, `no net configurations found in ${path}`)
+  if (first === undefined)
+    throw new CniError(CniErrorCode.InvalidNetworkConfig, `no net configurations found in ${path}`)
   return first
 }
 
-function nadNotFound(reference: { namespace: string; name: string }, store: ClusterStore | undefined): CniError {
+function nadNotFound(
+  reference: { namespace: string; name: string },
+  store: ClusterStore | undefined,
+): CniError {
   const { namespace, name } = reference
   if (store === undefined) {
     return new CniError(

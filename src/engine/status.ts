@@ -21,13 +21,18 @@ import { resolveNetworks } from './resolution.ts'
 export async function status(context: EngineContext): Promise<void> {
   const { conf, request, executor, store } = context
   if (conf.readinessIndicatorFile !== undefined && !existsSync(conf.readinessIndicatorFile)) {
-    throw notAvailable(`readinessindicatorfile ${conf.readinessIndicatorFile} is missing: the default network is not ready`)
+    throw notAvailable(
+      `readinessindicatorfile ${conf.readinessIndicatorFile} is missing: the default network is not ready`,
+    )
   }
   let attachment: PlannedAttachment | undefined
   try {
     const [requested] = chooseNetworks(conf, undefined).networks
     const networks = await resolveNetworks(requested === undefined ? [] : [requested], { conf, store })
-    const types = networks.flatMap(({ conflist }) => conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [])
+    const types = networks.flatMap(
+      ({ conflist }) =>
+        conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [],
+    )
     const facts = await executor.probe('', [...new Set(types)])
     const plan = planAttachments({ conf, request, podNamespace: undefined, networks, facts })
     if (plan.faults.length > 0) throw allFaults(plan.faults)
@@ -57,8 +62,17 @@ export async function status(context: EngineContext): Promise<void> {
 }
 
 /** Whether the plugin itself lists 1.1.0: an older one may take the unknown verb for a fault (CNI-061). */
-async function speaks(executor: EngineContext['executor'], titled: Parameters<typeof execDelegate>[1]): Promise<boolean> {
-  const call = { ...titled.call, command: 'VERSION' as const, netns: 'dummy', ifName: 'dummy', stdin: '{"cniVersion":"1.1.0"}' }
+async function speaks(
+  executor: EngineContext['executor'],
+  titled: Parameters<typeof execDelegate>[1],
+): Promise<boolean> {
+  const call = {
+    ...titled.call,
+    command: 'VERSION' as const,
+    netns: 'dummy',
+    ifName: 'dummy',
+    stdin: '{"cniVersion":"1.1.0"}',
+  }
   try {
     const exit = await executor.exec({ ...call, timeoutMs: 5000 })
     const reply: unknown = JSON.parse(exit.stdout)

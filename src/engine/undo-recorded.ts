@@ -33,14 +33,23 @@ export async function undoRecorded(
   const meta = readPlannedMeta(record.planned)
   const open = tryOpen(context, key, record)
   try {
-    const { faults } = await undoCalls(context, pendingUndo(record), usableNetns(context, meta, key, netns), open, deadline)
+    const { faults } = await undoCalls(
+      context,
+      pendingUndo(record),
+      usableNetns(context, meta, key, netns),
+      open,
+      deadline,
+    )
     if (faults.length > 0) {
       try {
         open?.attempted()
       } catch (error) {
         warn(`failed DEL is not counted: ${toCniError(error).message}`)
       }
-      const where = meta?.pod === undefined ? `container ${key.containerId}` : `pod ${meta.pod.namespace}/${meta.pod.name}`
+      const where =
+        meta?.pod === undefined
+          ? `container ${key.containerId}`
+          : `pod ${meta.pod.namespace}/${meta.pod.name}`
       return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
     }
     for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
@@ -52,7 +61,11 @@ export async function undoRecorded(
   }
 }
 
-function tryOpen({ journal, warn }: EngineContext, key: JournalKey, record: JournalRecord): OpenJournal | undefined {
+function tryOpen(
+  { journal, warn }: EngineContext,
+  key: JournalKey,
+  record: JournalRecord,
+): OpenJournal | undefined {
   try {
     return journal.open(key, record)
   } catch (error) {
@@ -65,7 +78,9 @@ function tryOpen({ journal, warn }: EngineContext, key: JournalKey, record: Jour
 export function settle({ journal, warn }: EngineContext, key: JournalKey, isDamaged: boolean): void {
   try {
     if (isDamaged) {
-      warn(`journal of container ${key.containerId} (${key.ifName}) is damaged: what it still says was undone, the file is now ${journal.setAside(key)}`)
+      warn(
+        `journal of container ${key.containerId} (${key.ifName}) is damaged: what it still says was undone, the file is now ${journal.setAside(key)}`,
+      )
     } else {
       journal.remove(key)
     }

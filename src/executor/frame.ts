@@ -111,8 +111,11 @@ export function decodeExec(fields: readonly Buffer[]): ExecFields | undefined {
   const id = decodeNumber(fields[0])
   const mode = decodeNumber(fields[1])
   const timeoutMs = decodeNumber(fields[2])
-  const [type, command, containerId, netns, ifName, args, stdin] = fields.slice(3).map((field) => field.toString())
-  if (id === undefined || mode === undefined || timeoutMs === undefined || type === undefined) return undefined
+  const [type, command, containerId, netns, ifName, args, stdin] = fields
+    .slice(3)
+    .map((field) => field.toString())
+  if (id === undefined || mode === undefined || timeoutMs === undefined || type === undefined)
+    return undefined
   if (command === undefined || containerId === undefined || netns === undefined || ifName === undefined) {
     return undefined
   }

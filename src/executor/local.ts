@@ -74,11 +74,19 @@ async function execDelegate(
           hint: `check that ${path} is an executable file for this machine`,
         })
       }
-      if (attempt === BUSY_ATTEMPTS || performance.now() + BUSY_DELAY_MS > deadline || signal?.aborted === true) {
-        throw new CniError(CniErrorCode.TryAgainLater, `plugin "${call.type}" is busy: ${path} is being written`, {
-          cause: error,
-          hint: 'retry when its installation has ended',
-        })
+      if (
+        attempt === BUSY_ATTEMPTS ||
+        performance.now() + BUSY_DELAY_MS > deadline ||
+        signal?.aborted === true
+      ) {
+        throw new CniError(
+          CniErrorCode.TryAgainLater,
+          `plugin "${call.type}" is busy: ${path} is being written`,
+          {
+            cause: error,
+            hint: 'retry when its installation has ended',
+          },
+        )
       }
       await delay(BUSY_DELAY_MS)
     }

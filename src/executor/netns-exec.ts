@@ -31,7 +31,9 @@ export async function execInNetns(
   } catch (error) {
     const stderr = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : ''
     const reason = stderr || (error instanceof Error ? error.message : String(error))
-    throw new CniError(CniErrorCode.InvalidNetns, `${program} in netns ${netns} failed: ${reason}`, { cause: error })
+    throw new CniError(CniErrorCode.InvalidNetns, `${program} in netns ${netns} failed: ${reason}`, {
+      cause: error,
+    })
   }
 }
 

@@ -63,7 +63,11 @@ async function changeFamily(
     change.losers.includes(route.dev) ||
     (route.dev === change.owner && wanted.length > 0 && !wanted.some((want) => isSame(want, route)))
   const removals = (await dump(netns, change.family)).filter(isUnwanted)
-  await batch(netns, change.family, removals.map((route) => `route del default ${route.words}`))
+  await batch(
+    netns,
+    change.family,
+    removals.map((route) => `route del default ${route.words}`),
+  )
 
   const after = await dump(netns, change.family)
   const missing = wanted.filter((want) => !after.some((route) => isSame(route, want)))
@@ -87,7 +91,9 @@ function wantedRoutes(change: FamilyRouteChange): DefaultRoute[] {
 }
 
 function isSame(left: DefaultRoute, right: DefaultRoute): boolean {
-  return left.dev === right.dev && left.gateway === right.gateway && (left.metric ?? 0) === (right.metric ?? 0)
+  return (
+    left.dev === right.dev && left.gateway === right.gateway && (left.metric ?? 0) === (right.metric ?? 0)
+  )
 }
 
 /** IPv4 link-local gateways (Calico's 169.254.1.1) lie in no subnet of the interface. */
@@ -115,7 +121,15 @@ async function batch(netns: string, family: 4 | 6, commands: readonly string[]):
 }
 
 async function dump(netns: string, family: 4 | 6): Promise<DefaultRoute[]> {
-  const text = await execInNetns(netns, 'ip', ['-j', `-${family}`, 'route', 'show', 'table', 'main', 'default'])
+  const text = await execInNetns(netns, 'ip', [
+    '-j',
+    `-${family}`,
+    'route',
+    'show',
+    'table',
+    'main',
+    'default',
+  ])
   const routes = parseJson(text.trim() === '' ? '[]' : text, 'output of ip route')
   if (!Array.isArray(routes)) return []
   return routes.filter(isJsonObject).flatMap((route) => {

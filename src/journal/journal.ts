@@ -17,7 +17,7 @@ import { promisify } from 'node:util'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
-import { encodeExec, type ExecFields, FrameKind } from '../executor/frame.ts'
+import { type ExecFields, encodeExec, FrameKind } from '../executor/frame.ts'
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_VERSION } from './format.ts'
 import { type JournalRecord, toJournalRecord } from './record.ts'
 
@@ -26,6 +26,17 @@ export interface JournalKey {
   readonly containerId: string
   /** CNI_IFNAME of the runtime's request. */
   readonly ifName: string
+}
+
+/** The `planned` frame: what a reader without JSON needs stands beside the meta. */
+export interface PlannedFields {
+  readonly meta: JsonObject
+  /** CNI_NETNS of the ADD. */
+  readonly netns: string
+  /** Its identity then. */
+  readonly netnsId: string
+  /** Files that go with the attachments. */
+  readonly files: readonly string[]
 }
 
 /** An open journal: each method appends one frame. Only `sync` waits for the disk. */
@@ -61,7 +72,7 @@ export interface Journal {
    *
    * @throws {CniError} Io; nothing is left behind then.
    */
-  plan(key: JournalKey, meta: JsonObject, calls: readonly ExecFields[]): OpenJournal
+  plan(key: JournalKey, planned: PlannedFields, calls: readonly ExecFields[]): OpenJournal
   /** Opens what is there, to append to it. */
   open(key: JournalKey, record: JournalRecord): OpenJournal
   /** Removes the file, and what a crash left of writing one: everything is undone. */
@@ -76,7 +87,12 @@ export function openJournalDir(stateDir: string): Journal {
   const directoryOf = (key: JournalKey): string => join(sandboxes, key.containerId)
   const pathOf = (key: JournalKey): string => join(directoryOf(key), key.ifName)
 
-  const openAt = (key: JournalKey, fd: number, record: JournalRecord, synced: Promise<unknown>): OpenJournal => {
+  const openAt = (
+    key: JournalKey,
+    fd: number,
+    record: JournalRecord,
+    synced: Promise<unknown>,
+  ): OpenJournal => {
     const append = (kind: number, fields: readonly (Buffer | string | number)[]): void => {
       writeAll(fd, encodeRecord(kind, fields), pathOf(key))
     }
@@ -125,7 +141,7 @@ export function openJournalDir(stateDir: string): Journal {
       )
     },
     knows: (containerId) => readNames(join(sandboxes, containerId)).some((name) => !isTemporary(name)),
-    plan(key, meta, calls) {
+    plan(key, { meta, netns, netnsId, files }, calls) {
       const directory = directoryOf(key)
       // Longer than any interface name, so that it can be none.
       const temporary = join(directory, `.planned-${process.pid}-${Date.now()}`)
@@ -133,10 +149,14 @@ export function openJournalDir(stateDir: string): Journal {
       try {
         mkdirSync(directory, { recursive: true, mode: 0o700 })
         removeTemporaries(directory)
-        fd = openSync(temporary, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND, 0o600)
+        fd = openSync(
+          temporary,
+          constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND,
+          0o600,
+        )
         const bytes = Buffer.concat([
           encodeHeader(),
-          encodeRecord(FrameKind.planned, [JSON.stringify(meta)]),
+          encodeRecord(FrameKind.planned, [JSON.stringify(meta), netns, netnsId, files.join('\0')]),
           ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
         ])
         writeAll(fd, bytes, temporary)

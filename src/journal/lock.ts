@@ -42,10 +42,14 @@ export async function lockSandbox(
     } catch (error) {
       if (!isReadOnlyTolerated) {
         closeAll(fds)
-        throw new CniError(CniErrorCode.Io, `state directory ${stateDir} cannot be written: ${toCniError(error).message}`, {
-          cause: error,
-          hint: 'check that the file system is writable and has space and inodes left',
-        })
+        throw new CniError(
+          CniErrorCode.Io,
+          `state directory ${stateDir} cannot be written: ${toCniError(error).message}`,
+          {
+            cause: error,
+            hint: 'check that the file system is writable and has space and inodes left',
+          },
+        )
       }
       isFileLocked = false
     }
@@ -85,9 +89,13 @@ export async function lockAllSandboxes(stateDir: string, timeoutMs: number): Pro
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     fd = openSync(folder, constants.O_RDONLY)
   } catch (error) {
-    throw new CniError(CniErrorCode.Io, `state directory ${stateDir} cannot be written: ${toCniError(error).message}`, {
-      cause: error,
-    })
+    throw new CniError(
+      CniErrorCode.Io,
+      `state directory ${stateDir} cannot be written: ${toCniError(error).message}`,
+      {
+        cause: error,
+      },
+    )
   }
   try {
     await flock([fd], ['--exclusive'], timeoutMs, 'all containers')
@@ -101,7 +109,12 @@ export async function lockAllSandboxes(stateDir: string, timeoutMs: number): Pro
 /** Descriptor number of the first lock in the child. */
 const FIRST_FD = 3
 
-function flock(fds: readonly number[], modes: readonly string[], timeoutMs: number, what: string): Promise<void> {
+function flock(
+  fds: readonly number[],
+  modes: readonly string[],
+  timeoutMs: number,
+  what: string,
+): Promise<void> {
   const seconds = Math.max(0.01, timeoutMs / 1000).toFixed(2)
   const script = modes.map((mode, index) => `flock ${mode} -w ${seconds} ${FIRST_FD + index}`).join(' && ')
   return new Promise((resolve, reject) => {
@@ -116,13 +129,19 @@ function flock(fds: readonly number[], modes: readonly string[], timeoutMs: numb
       if (status === 0) resolve()
       else if (status === 1) {
         reject(
-          new CniError(CniErrorCode.TryAgainLater, `lock of ${what} not had in ${seconds} s: another call is at work`, {
-            hint: 'retry when it has ended',
-          }),
+          new CniError(
+            CniErrorCode.TryAgainLater,
+            `lock of ${what} not had in ${seconds} s: another call is at work`,
+            {
+              hint: 'retry when it has ended',
+            },
+          ),
         )
       } else {
         reject(
-          new CniError(CniErrorCode.Io, `flock ended with status ${status}`, { hint: 'install util-linux on this node' }),
+          new CniError(CniErrorCode.Io, `flock ended with status ${status}`, {
+            hint: 'install util-linux on this node',
+          }),
         )
       }
     })

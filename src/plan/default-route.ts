@@ -57,13 +57,17 @@ function decideFamily(
       (defaultRoute.length === 0 || defaultRoute.some((gateway) => ipFamily(gateway) === family)),
   )
   const owner = claimant >= 0 ? claimant : defaultIndex
-  const gateways = (candidates[claimant]?.defaultRoute ?? []).filter((gateway) => ipFamily(gateway) === family)
+  const gateways = (candidates[claimant]?.defaultRoute ?? []).filter(
+    (gateway) => ipFamily(gateway) === family,
+  )
   const losers = candidates.flatMap((_, index) =>
     index !== owner && (claimant >= 0 || (hasDefault(owner) && hasDefault(index))) ? [index] : [],
   )
   if (losers.length === 0 && gateways.length === 0) return undefined
 
-  const keepCidrs = losers.includes(defaultIndex) ? clusterCIDRs.filter((cidr) => ipFamily(cidr) === family) : []
+  const keepCidrs = losers.includes(defaultIndex)
+    ? clusterCIDRs.filter((cidr) => ipFamily(cidr) === family)
+    : []
   const changed = results.map((result, index) => {
     if (index === owner) {
       if (gateways.length === 0) return result
@@ -73,7 +77,9 @@ function decideFamily(
     if (!losers.includes(index)) return result
     const lost = result.routes.find((route) => isDefaultOf(route) && route.gw !== undefined)
     const kept =
-      index === defaultIndex && lost?.gw !== undefined ? keepCidrs.map((dst): Route => ({ dst, gw: lost.gw ?? '' })) : []
+      index === defaultIndex && lost?.gw !== undefined
+        ? keepCidrs.map((dst): Route => ({ dst, gw: lost.gw ?? '' }))
+        : []
     return { ...result, routes: [...result.routes.filter((route) => !isDefaultOf(route)), ...kept] }
   })
   return {

@@ -27,7 +27,10 @@ export function mergeResults(parts: readonly MergePart[], netns: string, version
   for (const { ifName, result } of parts) {
     const offset = interfaces.length
     // Addresses without any interface could be read as another network's.
-    const own = result.interfaces.length === 0 && result.ips.length > 0 ? [{ name: ifName, sandbox: netns }] : result.interfaces
+    const own =
+      result.interfaces.length === 0 && result.ips.length > 0
+        ? [{ name: ifName, sandbox: netns }]
+        : result.interfaces
     const fallback = fallbackIndex(own, ifName)
     interfaces.push(...own)
     for (const { interface: index, ...ip } of result.ips) {
@@ -51,5 +54,8 @@ function fallbackIndex(interfaces: readonly ResultInterface[], ifName: string): 
 /** Earlier parts own the default route of a family, unless they have none. */
 function isSecondDefault(route: Route, earlier: readonly Route[]): boolean {
   const family = ipFamily(route.dst)
-  return isDefaultRoute(route.dst) && earlier.some((other) => isDefaultRoute(other.dst) && ipFamily(other.dst) === family)
+  return (
+    isDefaultRoute(route.dst) &&
+    earlier.some((other) => isDefaultRoute(other.dst) && ipFamily(other.dst) === family)
+  )
 }

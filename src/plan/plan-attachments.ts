@@ -92,7 +92,11 @@ function planAttachment(
   const { element, isDefault } = requested
   const title = networkTitle({ network: conflist.name, source })
   const label = nad === undefined ? conflist.name : `${nad.namespace}/${nad.name}`
-  const reasons = [requested.reason, `its configuration is ${source}`, names(index, ifName, element, isDefault)]
+  const reasons = [
+    requested.reason,
+    `its configuration is ${source}`,
+    names(index, ifName, element, isDefault),
+  ]
 
   const declared = new Set(conflist.plugins.flatMap(capabilitiesOf))
   const deviceInfoFile = declared.has('CNIDeviceInfoFile')
@@ -112,12 +116,17 @@ function planAttachment(
       conf: plugin,
       runtimeConfig: selectRuntimeConfig(plugin, available),
       cniArgs: element?.cniArgs,
-      extra: element?.deviceID === undefined ? undefined : { deviceID: element.deviceID, pciBusID: element.deviceID },
+      extra:
+        element?.deviceID === undefined
+          ? undefined
+          : { deviceID: element.deviceID, pciBusID: element.deviceID },
     }),
   )
   for (const { type, runtimeConfig } of plugins) {
     if (runtimeConfig !== undefined) {
-      reasons.push(`plugin "${type}" declares and gets runtimeConfig ${Object.keys(runtimeConfig).join(', ')}`)
+      reasons.push(
+        `plugin "${type}" declares and gets runtimeConfig ${Object.keys(runtimeConfig).join(', ')}`,
+      )
     }
   }
   if (element?.defaultRoute !== undefined) {
@@ -154,7 +163,12 @@ function planAttachment(
   return { attachment, faults: capability.faults, warnings }
 }
 
-function names(index: number, ifName: string, element: SelectionElement | undefined, isDefault: boolean): string {
+function names(
+  index: number,
+  ifName: string,
+  element: SelectionElement | undefined,
+  isDefault: boolean,
+): string {
   if (isDefault) return `interface ${ifName} is the one the runtime asked for`
   if (element?.interface !== undefined) return `interface ${ifName} is asked for by the annotation`
   return `interface ${ifName}: "net" and its place ${index} in the pod`
@@ -181,7 +195,8 @@ function checkCapabilities(
   )
   const types = conflist.plugins.map(({ type }) => `"${type}"`).join(', ')
   const texts = undeclared.map(
-    (key) => `${title}: the pod asks for "${key}", but no plugin of it (${types}) declares the capability "${key}"`,
+    (key) =>
+      `${title}: the pod asks for "${key}", but no plugin of it (${types}) declares the capability "${key}"`,
   )
   if (!isStrict) return { faults: [], warnings: texts }
   const faults = texts.map(

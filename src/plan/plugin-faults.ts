@@ -29,20 +29,29 @@ export function pluginFaults(
     const file = facts?.plugins.get(type)
     if (META_PLUGIN_TYPES.has(type) || file?.isPlexus === true) {
       return [
-        new CniError(CniErrorCode.PluginNotAllowed, `${title}: plugin "${type}" is a meta-plugin, delegating to it would never end`, {
-          hint: 'name the plugin that makes the network itself',
-        }),
+        new CniError(
+          CniErrorCode.PluginNotAllowed,
+          `${title}: plugin "${type}" is a meta-plugin, delegating to it would never end`,
+          {
+            hint: 'name the plugin that makes the network itself',
+          },
+        ),
       ]
     }
     if (conf.allowedPluginTypes?.includes(type) === false) {
       return [
-        new CniError(CniErrorCode.PluginNotAllowed, `${title}: plugin "${type}" is not in allowedPluginTypes`, {
-          hint: `allowed are ${conf.allowedPluginTypes.join(', ')}`,
-        }),
+        new CniError(
+          CniErrorCode.PluginNotAllowed,
+          `${title}: plugin "${type}" is not in allowedPluginTypes`,
+          {
+            hint: `allowed are ${conf.allowedPluginTypes.join(', ')}`,
+          },
+        ),
       ]
     }
     if (facts === undefined || file !== undefined) return []
-    const path = facts.searchPath.length === 0 ? ': no paths provided' : ` in path [${facts.searchPath.join(' ')}]`
+    const path =
+      facts.searchPath.length === 0 ? ': no paths provided' : ` in path [${facts.searchPath.join(' ')}]`
     return [
       new CniError(CniErrorCode.PluginNotFound, `${title}: failed to find plugin "${type}"${path}`, {
         hint: `install the "${type}" plugin on this node or remove the network from the pod`,

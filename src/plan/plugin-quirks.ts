@@ -8,7 +8,13 @@ export const META_PLUGIN_TYPES: ReadonlySet<string> = new Set(['plexus', 'multus
 const MAC_ARG_READERS: ReadonlySet<string> = new Set(['bridge', 'macvlan', 'tap', 'tuning', 'sriov', 'ovs'])
 
 /** Types, mostly IPAM, that read the CNI_ARGS key `IP`. */
-const IP_ARG_READERS: ReadonlySet<string> = new Set(['host-local', 'static', 'whereabouts', 'calico', 'calico-ipam'])
+const IP_ARG_READERS: ReadonlySet<string> = new Set([
+  'host-local',
+  'static',
+  'whereabouts',
+  'calico',
+  'calico-ipam',
+])
 
 /** Types whose `ipam.type` names something inside their own agent, not an executable of the node. */
 const AGENT_IPAM_TYPES: ReadonlySet<string> = new Set(['antrea', 'azure-vnet', 'opflex-agent-cni', 'danm'])

@@ -94,7 +94,9 @@ export function chooseNetworks(conf: NetConf, pod: PodFacts | undefined): Networ
   const isSystem = pod !== undefined && conf.systemNamespaces.includes(pod.namespace)
   if (!isSystem) {
     for (const name of conf.defaultNetworks) {
-      networks.push(secondary(toReference(name, conf.multusNamespace), `defaultNetworks of the net-conf names "${name}"`))
+      networks.push(
+        secondary(toReference(name, conf.multusNamespace), `defaultNetworks of the net-conf names "${name}"`),
+      )
     }
   }
   for (const [index, element] of elements.entries()) {
@@ -107,7 +109,9 @@ export function chooseNetworks(conf: NetConf, pod: PodFacts | undefined): Networ
     })
   }
   if (conf.auxiliaryChain !== undefined) {
-    networks.push(secondary(auxiliaryReference(conf, conf.auxiliaryChain), 'auxiliaryCNIChainName of the net-conf'))
+    networks.push(
+      secondary(auxiliaryReference(conf, conf.auxiliaryChain), 'auxiliaryCNIChainName of the net-conf'),
+    )
   }
   return { networks, warnings }
 }

@@ -14,7 +14,9 @@ const DUAL = (network: number): object => ({
 spec('default route of a pod', (it) => {
   it('NPWG-091 moves both families to the interface that the annotation names', async () => {
     const node = await testNode()
-    const ipam = (network: number) => ({ ipam: { ...(DUAL(network) as { ipam: object }).ipam, dataDir: node.leaseDir } })
+    const ipam = (network: number) => ({
+      ipam: { ...(DUAL(network) as { ipam: object }).ipam, dataDir: node.leaseDir },
+    })
     const conf = node.conf({
       clusterCIDRs: ['10.244.0.0/16', 'fd44::/48'],
       delegates: [node.bridge(90, { isGateway: true, ...ipam(90) })],
@@ -30,11 +32,20 @@ spec('default route of a pod', (it) => {
     ] as const) {
       const routes = await pod.netns.routes(family)
       const defaults = routes.filter(({ dst }) => dst === 'default')
-      assert.equal(defaults.map(({ dev, gateway: via }) => [dev, via]), [['net1', gateway]])
+      assert.equal(
+        defaults.map(({ dev, gateway: via }) => [dev, via]),
+        [['net1', gateway]],
+      )
       assert.is(routes.find(({ dst }) => dst === cidr)?.dev, 'eth0')
     }
     const routes = added.json?.routes as { dst: string; gw?: string }[]
-    assert.equal(routes.filter(({ dst }) => dst.endsWith('/0')).map(({ gw }) => gw).sort(), ['10.91.0.1', 'fd00:91::1'])
+    assert.equal(
+      routes
+        .filter(({ dst }) => dst.endsWith('/0'))
+        .map(({ gw }) => gw)
+        .sort(),
+      ['10.91.0.1', 'fd00:91::1'],
+    )
 
     const checked = await pod.run('CHECK', { conf })
     assert.is(checked.status, 0, checked.stdout)
@@ -48,7 +59,10 @@ spec('default route of a pod', (it) => {
     const added = await pod.run('ADD')
     assert.is(added.status, 0, added.stdout)
     const defaults = (await pod.netns.routes(4)).filter(({ dst }) => dst === 'default')
-    assert.equal(defaults.map(({ dev }) => dev), ['eth0'])
+    assert.equal(
+      defaults.map(({ dev }) => dev),
+      ['eth0'],
+    )
     assert.is((await pod.run('DEL')).status, 0)
   })
 
@@ -59,7 +73,10 @@ spec('default route of a pod', (it) => {
     const added = await pod.run('ADD')
     assert.is(added.status, 0, added.stdout)
     const defaults = (await pod.netns.routes(4)).filter(({ dst }) => dst === 'default')
-    assert.equal(defaults.map(({ dev, gateway }) => [dev, gateway]), [['net1', '10.91.0.1']])
+    assert.equal(
+      defaults.map(({ dev, gateway }) => [dev, gateway]),
+      [['net1', '10.91.0.1']],
+    )
     assert.is((await pod.run('DEL')).status, 0)
   })
 
@@ -70,6 +87,9 @@ spec('default route of a pod', (it) => {
     const added = await pod.run('ADD')
     assert.is(added.status, 1)
     assert.is(added.json?.code, 107)
-    assert.equal((await pod.netns.links()).map(({ ifname }) => ifname), ['lo'])
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
   })
 })

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Manifest, type PodOptions, pod, podArgs, writeManifests } from './manifests.ts'
 import { createHostNetns, createNetns, type Netns } from './netns.ts'
-import { type PlexusCall, type PlexusRun, runPlexus, startPlexus, type RunningPlexus } from './plexus.ts'
+import { type PlexusCall, type PlexusRun, type RunningPlexus, runPlexus, startPlexus } from './plexus.ts'
 import { debianPlugins } from './plugin-dirs.ts'
 import { tempDir } from './temp-dir.ts'
 

@@ -1,0 +1,145 @@
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { CniError } from '../../src/cni/cni-error.ts'
+import { CniErrorCode } from '../../src/cni/codes.ts'
+import type { Publication } from '../../src/store/cluster-store.ts'
+import { readStatus, removeStatus, statusPath, writeStatus } from '../../src/store/status-files.ts'
+import { spec } from '../spec.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+const publication = (changes: Partial<Publication> = {}): Publication => ({
+  namespace: 'telco',
+  name: 'upf-0',
+  uid: 'u1',
+  containerId: 'c1',
+  networkStatus: [{ name: 'cbr0', interface: 'eth0', default: true, dns: {} }],
+  ...changes,
+})
+
+const hasCode = (code: number) => (error: unknown) => error instanceof CniError && error.code === code
+
+/** The code with which the operation failed. */
+async function codeOf(operation: Promise<unknown>): Promise<number> {
+  try {
+    await operation
+  } catch (error) {
+    if (error instanceof CniError) return error.code
+    throw error
+  }
+  throw new Error('the operation succeeded')
+}
+
+spec('published status', (it) => {
+  it('is one file per pod with identity and network-status, readable by the owner alone', async () => {
+    const stateDir = join(temporaryFolder(), 'state')
+    await writeStatus(stateDir, publication())
+    const path = join(stateDir, 'status/telco/upf-0.json')
+    assert.equal(JSON.parse(readFileSync(path, 'utf8')), publication())
+    assert.is(statSync(path).mode & 0o777, 0o600)
+    for (const folder of [stateDir, join(stateDir, 'status'), join(stateDir, 'status/telco')]) {
+      assert.is(statSync(folder).mode & 0o777, 0o700, folder)
+    }
+    assert.equal(await readStatus(stateDir, 'telco', 'upf-0'), publication().networkStatus)
+  })
+
+  it('is replaced as a whole, and nothing else is left in the folder', async () => {
+    const stateDir = temporaryFolder()
+    await writeStatus(stateDir, publication())
+    await writeStatus(stateDir, publication({ containerId: 'c2', networkStatus: [] }))
+    assert.equal(await readStatus(stateDir, 'telco', 'upf-0'), [])
+    assert.equal(readdirSync(join(stateDir, 'status/telco')), ['upf-0.json'])
+  })
+
+  it('an unknown uid is left out', async () => {
+    const stateDir = temporaryFolder()
+    const { uid: _, ...withoutUid } = publication()
+    await writeStatus(stateDir, withoutUid)
+    assert.is(readFileSync(statusPath(stateDir, 'telco', 'upf-0'), 'utf8').includes('uid'), false)
+  })
+
+  it('is removed by its own container only, with the folder that it leaves empty', async () => {
+    const stateDir = temporaryFolder()
+    await writeStatus(stateDir, publication())
+    await removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c0' })
+    assert.ok(existsSync(statusPath(stateDir, 'telco', 'upf-0')))
+    await removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c1' })
+    assert.equal(readdirSync(join(stateDir, 'status')), [])
+  })
+
+  it('the folder stays as long as another pod has its status in it', async () => {
+    const stateDir = temporaryFolder()
+    await writeStatus(stateDir, publication())
+    await writeStatus(stateDir, publication({ name: 'upf-1' }))
+    await removeStatus(stateDir, publication())
+    assert.equal(readdirSync(join(stateDir, 'status/telco')), ['upf-1.json'])
+  })
+
+  it('NPWG-117 removing what is not there is success', async () => {
+    await removeStatus(temporaryFolder(), publication())
+    await removeStatus(join(temporaryFolder(), 'none'), publication())
+  })
+
+  it('a damaged file is an error to a reader and goes with the next removal', async () => {
+    const stateDir = temporaryFolder()
+    await writeStatus(stateDir, publication())
+    for (const text of ['', '{"containerId":', '[]', '{"containerId":"c1","networkStatus":[null]}']) {
+      await writeStatus(stateDir, publication())
+      writeFileSync(statusPath(stateDir, 'telco', 'upf-0'), text)
+      assert.is(await codeOf(readStatus(stateDir, 'telco', 'upf-0')), CniErrorCode.Decoding)
+      await removeStatus(stateDir, publication({ containerId: 'c9' }))
+      assert.is(existsSync(statusPath(stateDir, 'telco', 'upf-0')), false)
+    }
+  })
+
+  it('a state directory that cannot be written is an Io error that names pod and file', async () => {
+    const stateDir = join(temporaryFolder(), 'file')
+    writeFileSync(stateDir, '')
+    let message = ''
+    try {
+      await writeStatus(stateDir, publication())
+    } catch (error) {
+      assert.ok(hasCode(CniErrorCode.Io)(error))
+      message = error instanceof Error ? error.message : ''
+    }
+    assert.match(message, /^network-status of pod telco\/upf-0 in .*\/status\/telco\/upf-0\.json: /)
+  })
+
+  for (const [namespace, name] of [
+    ['..', 'a'],
+    ['telco', '..'],
+    ['telco', '../a'],
+    ['', 'a'],
+    ['telco', ''],
+    ['a/b', 'c'],
+    ['telco', 'a\0'],
+  ] as const) {
+    it(`the pod name ${JSON.stringify(`${namespace}/${name}`)} becomes no path`, () => {
+      assert.throws(() => statusPath('/state', namespace, name), hasCode(CniErrorCode.InvalidEnvironment))
+    })
+  }
+
+  it('the longest names that Kubernetes allows have files of their own', async () => {
+    const stateDir = temporaryFolder()
+    const names = ['x', 'y'].map((end) => `${'a'.repeat(252)}${end}`)
+    for (const name of names) await writeStatus(stateDir, publication({ name, containerId: name }))
+    assert.is(readdirSync(join(stateDir, 'status/telco')).length, 2)
+    for (const name of names) await removeStatus(stateDir, { namespace: 'telco', name, containerId: name })
+    assert.equal(readdirSync(join(stateDir, 'status')), [])
+  })
+
+  it('pods of one namespace that come and go at once do not disturb one another', async () => {
+    const stateDir = temporaryFolder()
+    const names = Array.from({ length: 10 }, (_, index) => `pod-${index}`)
+    await Promise.all(
+      names.map(async (name) => {
+        for (let round = 0; round < 10; round++) {
+          await writeStatus(stateDir, publication({ name }))
+          assert.equal(await readStatus(stateDir, 'telco', name), publication().networkStatus)
+          await removeStatus(stateDir, publication({ name }))
+        }
+      }),
+    )
+    assert.equal(readdirSync(join(stateDir, 'status')), [])
+  })
+})
