@@ -1,6 +1,7 @@
 import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError } from '../cni/faults.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
@@ -18,17 +19,21 @@ export interface ManifestStoreOptions {
 
 /** Everything of the manifests that Plexus reads, by `namespace/name`. */
 interface ManifestObjects {
-  pods: Map<string, Pod>
-  nads: Map<string, NetworkAttachmentDefinition>
+  readonly pods: Map<string, Pod>
+  readonly nads: Map<string, NetworkAttachmentDefinition>
+  /** What is wrong with one object, by kind, namespace and name. */
+  readonly objectFaults: Map<string, string[]>
+  /** What is wrong with files or documents that may hold any object. */
+  readonly faults: string[]
 }
 
 /**
  * A cluster made of manifest files: pods and NetworkAttachmentDefinitions, other kinds ignored. Files are
  * read at the first lookup and once. Published statuses are kept below the state directory.
  *
- * Lookups throw {@link CniError}: Io for a folder or file that cannot be read; Decoding with all faults when
- * anything in the files is not understood or is there twice, since a pod must not get fewer networks
- * because a file was passed over. Publishing and taking back need no manifest.
+ * Lookups throw {@link CniError}: Io for a folder or file that cannot be read; Decoding for an object that
+ * is wrong or there twice, and for one that is not found while some file is not understood, since it may
+ * be in there. Another pod's broken manifest stops nobody. Publishing and taking back need no manifest.
  */
 export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore {
   const paths = typeof manifests === 'string' ? [manifests] : manifests
@@ -38,51 +43,63 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
     return loading
   }
   return {
-    pod: async (namespace, name) => (await load()).pods.get(`${namespace}/${name}`),
-    nad: async (namespace, name) => (await load()).nads.get(`${namespace}/${name}`),
+    pod: async (namespace, name) => find(await load(), 'pods', 'Pod', `${namespace}/${name}`),
+    nad: async (namespace, name) =>
+      find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
     publish: (publication) => writeStatus(stateDir, publication),
     unpublish: (unpublication) => removeStatus(stateDir, unpublication),
     networkStatus: (namespace, name) => readStatus(stateDir, namespace, name),
   }
 }
 
-async function loadManifests(paths: readonly string[]): Promise<ManifestObjects> {
-  const loaded: ManifestObjects = { pods: new Map(), nads: new Map() }
-  const faults: string[] = []
-  const placeOf = new Map<string, string>()
-
-  function add<T extends Pod | NetworkAttachmentDefinition>(
-    known: Map<string, T>,
-    kind: string,
-    where: string,
-    parse: () => T,
-  ): void {
-    try {
-      const object = parse()
-      const key = `${object.namespace}/${object.name}`
-      const other = placeOf.get(`${kind} ${key}`)
-      if (other === undefined) placeOf.set(`${kind} ${key}`, where)
-      else faults.push(`${kind} ${key} is there twice: ${other} and ${where}`)
-      known.set(key, object)
-    } catch (error) {
-      faults.push(toCniError(error).message)
-    }
+function find<Room extends 'pods' | 'nads'>(
+  objects: ManifestObjects,
+  room: Room,
+  kind: string,
+  key: string,
+): (ManifestObjects[Room] extends Map<string, infer Value> ? Value : never) | undefined {
+  const found = objects[room].get(key)
+  const faults = objects.objectFaults.get(`${kind} ${key}`) ?? (found === undefined ? objects.faults : [])
+  if (faults.length > 0) {
+    throw toFaultsError(CniErrorCode.Decoding, 'manifests', faults, 'correct or remove the files named')
   }
+  return found as ReturnType<typeof find<Room>>
+}
 
+async function loadManifests(paths: readonly string[]): Promise<ManifestObjects> {
+  const loaded: ManifestObjects = { pods: new Map(), nads: new Map(), objectFaults: new Map(), faults: [] }
+  const placeOf = new Map<string, string>()
   for (const path of paths) {
     for (const file of await readManifestFiles(path)) {
       const parsed = parseManifests(file.text, file.path)
-      faults.push(...parsed.faults)
+      loaded.faults.push(...parsed.faults)
       for (const { kind, manifest, where } of parsed.objects) {
-        if (kind === 'Pod') add(loaded.pods, 'pod', where, () => parsePod(manifest, where))
-        if (kind === 'NetworkAttachmentDefinition') {
-          add(loaded.nads, 'NAD', where, () => parseNad(manifest, where))
+        if (kind !== 'Pod' && kind !== 'NetworkAttachmentDefinition') continue
+        const id = `${kind} ${keyOf(manifest)}`
+        const fault = (message: string): void => {
+          // Without a name nobody can tell whose object it is.
+          if (id.endsWith('/')) loaded.faults.push(message)
+          else loaded.objectFaults.set(id, [...(loaded.objectFaults.get(id) ?? []), message])
+        }
+        const other = placeOf.get(id)
+        if (other === undefined) placeOf.set(id, where)
+        else fault(`${id} is there twice: ${other} and ${where}`)
+        try {
+          if (kind === 'Pod') loaded.pods.set(keyOf(manifest), parsePod(manifest, where))
+          else loaded.nads.set(keyOf(manifest), parseNad(manifest, where))
+        } catch (error) {
+          fault(toCniError(error).message)
         }
       }
     }
   }
-  if (faults.length > 0) {
-    throw toFaultsError(CniErrorCode.Decoding, 'manifests', faults, 'correct or remove the files named')
-  }
   return loaded
+}
+
+/** `namespace/name` as written; the name is empty when there is none. */
+function keyOf(manifest: JsonObject): string {
+  const metadata = isJsonObject(manifest.metadata) ? manifest.metadata : {}
+  const { namespace, name } = metadata
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '')
+  return `${text(namespace) || 'default'}/${text(name)}`
 }

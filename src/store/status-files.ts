@@ -11,6 +11,9 @@ import type { Publication, Unpublication } from './cluster-store.ts'
 /** Longest file name without `.json` that every file system takes. */
 const NAME_LIMIT = 250
 
+/** Each needs another pod's removal at the very moment. */
+const OPEN_TRIES = 20
+
 /** A publication as it is on disk; the only writer is {@link writeStatus}. */
 interface StatusFile {
   containerId: string
@@ -64,12 +67,12 @@ export async function writeStatus(stateDir: string, publication: Publication): P
 
 async function openAside(aside: string): ReturnType<typeof open> {
   for (let tries = 1; ; tries++) {
-    await mkdir(dirname(aside), { recursive: true, mode: 0o700 })
     try {
+      await mkdir(dirname(aside), { recursive: true, mode: 0o700 })
       return await open(aside, 'wx', 0o600)
     } catch (error) {
-      // Another pod's removeStatus may take the empty folder away in between.
-      if (!hasCode(error, 'ENOENT') || tries === 5) throw error
+      // Another pod's removeStatus may take the empty folder away in between, or in the middle of mkdir.
+      if (!hasCode(error, 'ENOENT') || tries === OPEN_TRIES) throw error
     }
   }
 }
