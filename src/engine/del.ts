@@ -53,7 +53,7 @@ export async function del(context: EngineContext): Promise<DelOutcome> {
  */
 async function delDefaultNetwork(context: EngineContext, deadline: number): Promise<void> {
   const { request, conf, executor, journal, store, warn } = context
-  const netnsId = executor.netnsId(request.netns)
+  const netnsId = await executor.netnsId(request.netns)
   const key = { containerId: request.containerId, ifName: request.ifName }
   const netns = netnsId === undefined || isClaimed(journal, netnsId, key) ? '' : request.netns
   const { networks: requested } = chooseNetworks(conf, undefined)

@@ -18,7 +18,7 @@ export async function clearRemains(context: EngineContext, key: JournalKey, dead
   if (lookup.state === 'absent') return
   if (lookup.state === 'newer') throw lookup.error
   const meta = readPlannedMeta(lookup.record.planned)
-  const identity = executor.netnsId(request.netns)
+  const identity = await executor.netnsId(request.netns)
   const isLive = lookup.record.complete !== undefined && identity !== undefined && meta?.netnsId === identity
   if (isLive && !lookup.record.calls.some(({ isUndone }) => isUndone)) {
     throw new CniError(

@@ -7,6 +7,9 @@ import type { EngineContext } from './engine.ts'
 import { type PlannedMeta, readPlannedMeta } from './recorded-plan.ts'
 import { undoCalls } from './undo.ts'
 
+/** What an undo from the journal works with; no request need be there. */
+export type UndoContext = Pick<EngineContext, 'executor' | 'journal' | 'conf' | 'store' | 'now' | 'warn'>
+
 /** What is left of a recorded attachment round after an undo. */
 export interface RecordedUndo {
   readonly faults: readonly CniError[]
@@ -22,7 +25,7 @@ export interface RecordedUndo {
  * namespace.
  */
 export async function undoRecorded(
-  context: EngineContext,
+  context: UndoContext,
   key: JournalKey,
   lookup: Extract<JournalLookup, { record: JournalRecord }>,
   netns: string,
@@ -36,7 +39,7 @@ export async function undoRecorded(
     const { faults } = await undoCalls(
       context,
       pendingUndo(record),
-      usableNetns(context, meta, key, netns),
+      await usableNetns(context, meta, key, netns),
       open,
       deadline,
     )
@@ -75,7 +78,7 @@ function tryOpen(
 }
 
 /** All is undone: the record goes, a damaged one is kept aside and reported once. */
-export function settle({ journal, warn }: EngineContext, key: JournalKey, isDamaged: boolean): void {
+export function settle({ journal, warn }: UndoContext, key: JournalKey, isDamaged: boolean): void {
   try {
     if (isDamaged) {
       warn(
@@ -90,7 +93,7 @@ export function settle({ journal, warn }: EngineContext, key: JournalKey, isDama
   }
 }
 
-async function unpublish({ store, warn }: EngineContext, meta: PlannedMeta | undefined): Promise<void> {
+async function unpublish({ store, warn }: UndoContext, meta: PlannedMeta | undefined): Promise<void> {
   const pod = meta?.pod
   if (store === undefined || pod === undefined || meta === undefined) return
   try {
@@ -104,13 +107,13 @@ async function unpublish({ store, warn }: EngineContext, meta: PlannedMeta | und
  * The netns that delegates may touch: empty when it is gone, or when its path leads to another one by
  * now, which may be another pod's (design §5).
  */
-function usableNetns(
-  { executor, journal }: EngineContext,
+async function usableNetns(
+  { executor, journal }: UndoContext,
   meta: PlannedMeta | undefined,
   key: JournalKey,
   netns: string,
-): string {
-  const identity = executor.netnsId(netns)
+): Promise<string> {
+  const identity = await executor.netnsId(netns)
   if (identity === undefined) return ''
   if (meta !== undefined) return meta.netnsId === identity ? netns : ''
   return isClaimed(journal, identity, key) ? '' : netns

@@ -39,7 +39,7 @@ export interface Executor {
    */
   exec(call: DelegateCall, signal?: AbortSignal): Promise<DelegateExit>
   /** Identity of a netns path as {@link HostFacts.netnsId}. */
-  netnsId(netns: string): string | undefined
+  netnsId(netns: string): Promise<string | undefined>
   /**
    * Moves the default route in the netns, verified afterwards; on failure the routes are as before.
    *

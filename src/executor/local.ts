@@ -49,7 +49,7 @@ export function localExecutor(options: LocalExecutorOptions): Executor {
       return { netnsId, isHostNetns, links, plugins, searchPath }
     },
     exec: (call, signal) => execDelegate(call, signal, options),
-    netnsId: readNetnsId,
+    netnsId: async (netns) => readNetnsId(netns),
     changeRoutes,
   }
 }
