@@ -52,7 +52,7 @@ export async function del(context: EngineContext): Promise<DelOutcome> {
  * claims it. What cannot be found was never attached by us.
  */
 async function delDefaultNetwork(context: EngineContext, deadline: number): Promise<void> {
-  const { request, conf, executor, journal, store, warn } = context
+  const { request, conf, executor, journal, warn } = context
   const netnsId = await executor.netnsId(request.netns)
   const key = { containerId: request.containerId, ifName: request.ifName }
   const netns = netnsId === undefined || isClaimed(journal, netnsId, key) ? '' : request.netns

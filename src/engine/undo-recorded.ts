@@ -65,7 +65,7 @@ export async function undoRecorded(
 }
 
 function tryOpen(
-  { journal, warn }: EngineContext,
+  { journal, warn }: UndoContext,
   key: JournalKey,
   record: JournalRecord,
 ): OpenJournal | undefined {
