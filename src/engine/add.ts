@@ -41,7 +41,7 @@ const UNDO_SHARE = 0.25
  * journal still knows it.
  */
 export async function add(context: EngineContext): Promise<AddOutcome> {
-  const { request, conf, executor, journal, now } = context
+  const { request, conf, journal, now } = context
   const begin = now()
   const deadline = begin + conf.addTimeoutMs
   const key = { containerId: request.containerId, ifName: request.ifName }
