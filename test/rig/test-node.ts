@@ -83,10 +83,11 @@ export async function testNode(name = 'node'): Promise<TestNode> {
     write: (...objects) => void writeManifests(manifests, ...objects),
     async pod(options = {}) {
       pods += 1
+      const number = pods
       const manifest = pod(options)
       writeManifests(manifests, manifest)
-      const netns = await createNetns(`pod${pods}`)
-      const containerId = `container-${process.pid}-${pods}`
+      const netns = await createNetns(`pod${number}`)
+      const containerId = `container-${process.pid}-${number}`
       const call = (overrides: PlexusCall): PlexusCall => ({
         conf: conf(),
         containerId,
