@@ -1,4 +1,224 @@
-/** The command line, when no runtime calls. */
-export async function runCli(_args: readonly string[]): Promise<void> {
-  process.stdout.write('plexus\n')
+import yargs, { type Argv } from 'yargs'
+import { toCniError } from '../cni/cni-error.ts'
+import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
+import { namespaceFault, objectNameFault } from '../network/object-name.ts'
+import { ExitCode, formatFailure, UsageError } from './failure.ts'
+import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
+import { packageVersion } from './package-version.ts'
+import type { PodName } from './show.ts'
+
+const COMMANDS = ['list', 'show', 'explain', 'demo']
+
+/** yargs's words that a newcomer would not understand. */
+const STRINGS = {
+  'Did you mean %s?': 'there is no such command; did you mean %s?',
+  'Not enough non-option arguments: got %s, need at least %s': {
+    one: 'an argument is missing: %s given, at least %s needed',
+    other: 'an argument is missing: %s given, at least %s needed',
+  },
+  'Unknown argument: %s': {
+    one: 'there is no command, option or argument %s here',
+    other: 'there are no commands, options or arguments %s here',
+  },
+  'Invalid values:': 'a value is not possible:',
+} as unknown as Record<string, string>
+
+/**
+ * The command line, when no runtime calls. Data goes to stdout, errors to stderr; the exit code is one of
+ * {@link ExitCode}.
+ *
+ * @param args Without node and script.
+ */
+export async function runCli(args: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`plexus list | head`) is no failure.
+  process.stdout.on('error', (error) => {
+    if (!('code' in error) || error.code !== 'EPIPE') throw error
+  })
+  const command = args.find((word) => COMMANDS.includes(word))
+  const title = command === undefined ? 'plexus' : `plexus ${command}`
+  try {
+    process.exitCode = await runCommand(args)
+  } catch (error) {
+    if (isUsageError(error)) {
+      process.stderr.write(`${title}: ${lowerFirst(error.message)}
+  ${title} --help shows how to call it.
+`)
+      process.exitCode = ExitCode.usage
+      return
+    }
+    process.stderr.write(formatFailure(title, toCniError(error)))
+    process.exitCode = ExitCode.finding
+  }
+}
+
+/** Also what yargs throws by itself, and what it makes of errors that are thrown while it parses. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && (error instanceof UsageError || error.name === 'YError')
+}
+
+async function runCommand(args: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.good
+  const write = (text: string): void => void process.stdout.write(text)
+  const style = terminalStyler
+  const parser = yargs([...args])
+    .scriptName('plexus')
+    .locale('en')
+    .updateStrings(STRINGS)
+    .usage('$0 <command>\n\nSeveral networks for one pod, one merged result, nothing left behind.')
+    .parserConfiguration({ 'greedy-arrays': false, 'parse-numbers': false, 'boolean-negation': false })
+    .command(
+      'list',
+      'What is attached on this node',
+      (command) => withOutput(withFolders(command)),
+      async ({ stateDir, manifests, output: format }) => {
+        const { list } = await import('./list.ts')
+        exitCode = await list({ stateDir, manifests, format, style, write })
+      },
+    )
+    .command(
+      'show <pod>',
+      'One pod: its interfaces, addresses, plugin calls and network-status',
+      (command) =>
+        withOutput(withFolders(command))
+          .positional('pod', { type: 'string', demandOption: true, describe: 'NAMESPACE/POD' })
+          .example('$0 show telco/upf-0', ''),
+      async ({ pod, stateDir, manifests, output: format }) => {
+        const { show } = await import('./show.ts')
+        exitCode = await show({ pod: parsePodName(pod), stateDir, manifests, format, style, write })
+      },
+    )
+    .command(
+      'explain [files..]',
+      'What pods would get and why, and what is wrong, without running anything',
+      (command) =>
+        withOutput(withFolders(command, 'Of no effect here: a plan does not depend on what is attached'))
+          .positional('files', {
+            type: 'string',
+            array: true,
+            default: [] as string[],
+            defaultDescription: 'the pods of --manifests',
+            describe: 'Manifests of pods and NetworkAttachmentDefinitions',
+          })
+          .option('pod', once('pod', { describe: 'Only this pod: NAMESPACE/POD' }))
+          .option('conf', once('conf', { describe: "Plexus's net-conf, or the conflist with it" }))
+          .option('bin-dir', {
+            type: 'string',
+            array: true,
+            requiresArg: true,
+            default: [] as string[],
+            defaultDescription: 'plugins are not looked for',
+            describe: 'Folder of plugins to look for; may be given several times',
+          })
+          .example('$0 explain pod.yaml nad.yaml --conf /etc/cni/net.d/00-plexus.conflist', ''),
+      async ({ files, pod, conf, manifests, binDir, output: format }) => {
+        const { explain } = await import('./explain.ts')
+        exitCode = await explain({
+          files,
+          manifests,
+          pod: pod === undefined ? undefined : parsePodName(pod),
+          confFile: conf,
+          binDirs: binDir,
+          format,
+          style,
+          write,
+        })
+      },
+    )
+    .command(
+      'demo',
+      'Shows all of it on real plugins, in network namespaces of its own',
+      (command) =>
+        command
+          .option(
+            'state-dir',
+            once('state-dir', { describe: "Folder for the journal, in place of the demo's own" }),
+          )
+          .option(
+            'manifests',
+            once('manifests', { describe: 'Folder to write the manifests to and leave them in' }),
+          )
+          .option('bin-dir', {
+            type: 'string',
+            array: true,
+            requiresArg: true,
+            default: [] as string[],
+            defaultDescription: '/opt/cni/bin, /usr/lib/cni',
+            describe: 'Folder of the CNI plugins; may be given several times',
+          }),
+      async ({ binDir, stateDir, manifests }) => {
+        const { runDemo } = await import('./demo.ts')
+        exitCode = await runDemo({ binDirs: binDir, stateDir, manifests })
+      },
+    )
+    .demandCommand(1, 'no command given')
+    .strict()
+    .recommendCommands()
+    .version(packageVersion())
+    .help()
+    .alias('help', 'h')
+    .wrap(Math.min(100, process.stdout.columns ?? 100))
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new UsageError(message)
+    })
+  await parser.parseAsync()
+  return exitCode
+}
+
+function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("stateDir" of the net-conf)') {
+  return command
+    .option('state-dir', {
+      ...once('state-dir', { describe }),
+      default: NET_CONF_DEFAULTS.stateDir as string,
+    })
+    .option('manifests', {
+      type: 'string',
+      array: true,
+      requiresArg: true,
+      default: [] as string[],
+      defaultDescription: 'none',
+      describe: 'Folder of YAML or JSON manifests; may be given several times',
+    })
+}
+
+function withOutput<T>(command: Argv<T>) {
+  return command.option('output', {
+    alias: 'o',
+    choices: OUTPUT_FORMATS,
+    default: 'table' as const,
+    requiresArg: true,
+    describe: 'How to print it',
+  })
+}
+
+/** An option with one value; yargs would make a list of a repeated one. */
+function once(name: string, options: { readonly describe: string }) {
+  return {
+    ...options,
+    type: 'string',
+    requiresArg: true,
+    coerce: (value: string | readonly string[]): string => {
+      if (typeof value === 'string') return value
+      throw new UsageError(`--${name} is given more than once`)
+    },
+  } as const
+}
+
+function parsePodName(text: string): PodName {
+  const [namespace = '', name, ...rest] = text.split('/')
+  if (name === undefined || rest.length > 0) {
+    throw new UsageError(
+      `"${text}" is no pod: write NAMESPACE/POD, for example default/${name ?? (text || 'web-0')}`,
+    )
+  }
+  const fault = namespaceFault(namespace) ?? objectNameFault(name)
+  if (fault !== undefined) {
+    const part = namespaceFault(namespace) === undefined ? 'name' : 'namespace'
+    throw new UsageError(`"${text}" is no pod: its ${part} ${fault}`)
+  }
+  return { namespace, name }
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1)
 }

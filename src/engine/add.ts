@@ -7,6 +7,7 @@ import type { JsonObject } from '../cni/json.ts'
 import type { Result } from '../cni/result.ts'
 import { formatResult } from '../cni/result-conversion.ts'
 import { parseResult } from '../cni/result-parsing.ts'
+import { resultFamily } from '../cni/version.ts'
 import type { OpenJournal } from '../journal/journal.ts'
 import { pendingUndo } from '../journal/record.ts'
 import { type NetworkStatusEntry, toNetworkStatus } from '../network/network-status.ts'
@@ -167,7 +168,10 @@ function merge(context: EngineContext, attached: readonly Attached[], results: r
             result: parseResult(conf.prevResult, { fallbackVersion: request.cniVersion, what: 'prevResult' }),
           },
         ]
-  return mergeResults([...before, ...listed], request.netns, request.cniVersion)
+  const all = [...before, ...listed]
+  // An answer without addresses is no fault only where every network could say no more (CNI-123).
+  const richest = all.find(({ result }) => resultFamily(result.version) !== 'A')?.result.version
+  return mergeResults(all, request.netns, richest ?? request.cniVersion)
 }
 
 function emptyResult(version: Result['version']): Result {

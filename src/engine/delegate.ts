@@ -61,6 +61,10 @@ export async function execDelegate(
     stderr: exit.stderr,
   })
   const error = failure.at(where)
+  // Handed up, it would tell the runtime that no DEL is needed.
+  if (failure.code === CniErrorCode.UnknownContainer) {
+    throw new CniError(CniErrorCode.DelegateFailed, error.message, { faults: error.faults })
+  }
   if (failure.code !== CniErrorCode.IncompatibleCniVersion) throw error
   throw new CniError(failure.code, `${error.message}${await versionSkew(executor, call, cniVersion)}`, {
     hint: 'set a cniVersion in its config that the plugin speaks, or install a newer plugin',

@@ -2,7 +2,7 @@ import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JournalKey } from '../journal/journal.ts'
 import type { EngineContext } from './engine.ts'
-import { readPlannedMeta } from './recorded-plan.ts'
+import { readCompleteMeta, readPlannedMeta } from './recorded-plan.ts'
 import { undoRecorded } from './undo-recorded.ts'
 
 /**
@@ -18,9 +18,16 @@ export async function clearRemains(context: EngineContext, key: JournalKey, dead
   if (lookup.state === 'absent') return
   if (lookup.state === 'newer') throw lookup.error
   const meta = readPlannedMeta(lookup.record.planned)
+  const complete = readCompleteMeta(lookup.record.complete)
   const identity = await executor.netnsId(request.netns)
-  const isLive = lookup.record.complete !== undefined && identity !== undefined && meta?.netnsId === identity
-  if (isLive && !lookup.record.calls.some(({ isUndone }) => isUndone)) {
+  // An optional network that failed was undone by its own ADD; that makes the pod no less live.
+  const up = new Set(
+    meta?.attachments
+      .filter(({ index }) => complete?.results.some((result) => result.index === index))
+      .flatMap(({ calls }) => calls),
+  )
+  const isWhole = !lookup.record.calls.some(({ exec, isUndone }) => isUndone && up.has(exec.id))
+  if (complete !== undefined && isWhole && identity !== undefined && meta?.netnsId === identity) {
     throw new CniError(
       CniErrorCode.AttachmentExists,
       `container ${key.containerId} is already attached on ${key.ifName}; nothing was changed`,

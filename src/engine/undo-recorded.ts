@@ -42,6 +42,7 @@ export async function undoRecorded(
       await usableNetns(context, meta, key, netns),
       open,
       deadline,
+      meta?.searchPath,
     )
     if (faults.length > 0) {
       try {

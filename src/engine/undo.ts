@@ -22,6 +22,7 @@ export interface UndoOutcome {
  * @param netns What the delegates get as CNI_NETNS; empty when the recorded one is gone.
  * @param open Where success is marked; `undefined` when the journal cannot be written. A mark that
  * cannot be written only means that an idempotent DEL is repeated.
+ * @param searchAlso Directories of plugins at ADD, searched after those of the request.
  */
 export async function undoCalls(
   context: Pick<EngineContext, 'executor' | 'now' | 'warn' | 'conf'>,
@@ -29,6 +30,7 @@ export async function undoCalls(
   netns: string,
   open: OpenJournal | undefined,
   deadline: number,
+  searchAlso: readonly string[] = [],
 ): Promise<UndoOutcome> {
   const { executor, now, warn, conf } = context
   const faults: CniError[] = []
@@ -39,7 +41,7 @@ export async function undoCalls(
     // Even past the deadline each delegate gets a chance to free what it holds.
     const timeoutMs = Math.max(1000, Math.min(conf.delegateTimeoutMs, deadline - start))
     try {
-      await execDelegate(executor, titledUndo(exec, netns, timeoutMs))
+      await execDelegate(executor, titledUndo(exec, netns, timeoutMs, searchAlso))
     } catch (error) {
       faults.push(toCniError(error))
       continue
@@ -63,10 +65,15 @@ export async function undoCalls(
   return { faults, calls: reports }
 }
 
-function titledUndo(exec: ExecFields, netns: string, timeoutMs: number): Parameters<typeof execDelegate>[1] {
+function titledUndo(
+  exec: ExecFields,
+  netns: string,
+  timeoutMs: number,
+  searchAlso: readonly string[],
+): Parameters<typeof execDelegate>[1] {
   const { type, containerId, ifName, args, stdin } = exec
   return {
-    call: { command: 'DEL', type, containerId, netns, ifName, args, stdin, timeoutMs },
+    call: { command: 'DEL', type, containerId, netns, ifName, args, stdin, timeoutMs, searchAlso },
     title: `network "${networkOf(exec)}"`,
     cniVersion: String(confOf(exec).cniVersion ?? ''),
   }

@@ -14,6 +14,8 @@ export interface DelegateCall {
   /** The whole config, JSON. */
   readonly stdin: string
   readonly timeoutMs: number
+  /** Directories searched after the executor's own: those that the ADD of a DEL had. */
+  readonly searchAlso?: readonly string[]
 }
 
 /** How a delegate's call ended. */

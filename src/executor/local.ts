@@ -59,8 +59,9 @@ async function execDelegate(
   signal: AbortSignal | undefined,
   options: LocalExecutorOptions,
 ): Promise<DelegateExit> {
-  const path = findPlugin(call.type, options.searchPath)
-  if (path === undefined) throw pluginNotFound(call.type, options.searchPath)
+  const directories = searchPathOf(call, options)
+  const path = findPlugin(call.type, directories)
+  if (path === undefined) throw pluginNotFound(call.type, directories)
   const deadline = performance.now() + call.timeoutMs
   for (let attempt = 1; ; attempt++) {
     try {
@@ -166,6 +167,10 @@ function execOnce(
   })
 }
 
+function searchPathOf({ searchAlso = [] }: DelegateCall, { searchPath }: LocalExecutorOptions): string[] {
+  return [...new Set([...searchPath, ...searchAlso])]
+}
+
 function delegateEnv(call: DelegateCall, options: LocalExecutorOptions): Record<string, string> {
   return {
     ...options.env,
@@ -174,7 +179,7 @@ function delegateEnv(call: DelegateCall, options: LocalExecutorOptions): Record<
     CNI_NETNS: call.netns,
     CNI_IFNAME: call.ifName,
     CNI_ARGS: call.args,
-    CNI_PATH: options.searchPath.join(':'),
+    CNI_PATH: searchPathOf(call, options).join(':'),
   }
 }
 

@@ -1,5 +1,12 @@
 import { crc32 } from 'node:zlib'
-import { decodeFrame, encodeFrame, type Frame, FrameKind, MAX_FRAME_BYTES } from '../executor/frame.ts'
+import {
+  decodeFrame,
+  decodeNumber,
+  encodeFrame,
+  type Frame,
+  FrameKind,
+  MAX_FRAME_BYTES,
+} from '../executor/frame.ts'
 
 /** First bytes of every journal file. */
 export const JOURNAL_MAGIC = Buffer.from('PLXJ')
@@ -62,13 +69,23 @@ export function decodeJournal(bytes: Buffer): DecodedJournal {
     }
     const next = findRecord(bytes, offset + 1)
     if (next === undefined) {
-      return { state: isDamaged ? 'damaged' : 'torn', frames, lengthBytes }
+      return { state: isDamaged || !hasWholePlan(frames) ? 'damaged' : 'torn', frames, lengthBytes }
     }
     isDamaged = true
     offset = next
   }
-  if (!isDamaged && frames[0]?.kind !== FrameKind.planned) isDamaged = true
-  return { state: isDamaged ? 'damaged' : 'intact', frames, lengthBytes }
+  return { state: isDamaged || !hasWholePlan(frames) ? 'damaged' : 'intact', frames, lengthBytes }
+}
+
+/**
+ * Whether `planned` and every `exec` that it announces are there: they came into being at once, by a
+ * rename, so that no crash of ours tears them.
+ */
+function hasWholePlan(frames: readonly Frame[]): boolean {
+  const [planned] = frames
+  if (planned?.kind !== FrameKind.planned) return false
+  const announced = decodeNumber(planned.fields[4])
+  return announced === undefined || frames.filter(({ kind }) => kind === FrameKind.exec).length === announced
 }
 
 function findRecord(bytes: Buffer, from: number): number | undefined {

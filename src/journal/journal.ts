@@ -156,7 +156,13 @@ export function openJournalDir(stateDir: string): Journal {
         )
         const bytes = Buffer.concat([
           encodeHeader(),
-          encodeRecord(FrameKind.planned, [JSON.stringify(meta), netns, netnsId, files.join('\0')]),
+          encodeRecord(FrameKind.planned, [
+            JSON.stringify(meta),
+            netns,
+            netnsId,
+            files.join('\0'),
+            calls.length,
+          ]),
           ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
         ])
         writeAll(fd, bytes, temporary)

@@ -53,8 +53,13 @@ export function toJournalRecord(frames: readonly Frame[], isDamaged: boolean): J
 }
 
 function readObject(field: Buffer | undefined): JsonObject | undefined {
-  const value = field === undefined ? undefined : parseJson(field.toString(), 'journal frame')
-  return isJsonObject(value) ? value : undefined
+  try {
+    const value = parseJson(field?.toString() ?? '', 'journal frame')
+    return isJsonObject(value) ? value : undefined
+  } catch {
+    // Meta that cannot be read must not keep the calls beside it from being undone.
+    return undefined
+  }
 }
 
 /** The calls that still have to be undone, last one first (CNI-049). */

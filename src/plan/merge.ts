@@ -16,7 +16,7 @@ export interface MergePart {
  * @param parts First a `prevResult` of our own when there is one, then the default network, then the
  * others; not empty.
  * @param netns CNI_NETNS, the `sandbox` of interfaces that a result of 0.1.0 or 0.2.0 cannot name.
- * @param version Version of the answer.
+ * @param version Version that the merged result counts as given in.
  */
 export function mergeResults(parts: readonly MergePart[], netns: string, version: CniVersion): Result {
   const [first] = parts

@@ -125,7 +125,7 @@ function planAttachment(
   for (const { type, runtimeConfig } of plugins) {
     if (runtimeConfig !== undefined) {
       reasons.push(
-        `plugin "${type}" declares and gets runtimeConfig ${Object.keys(runtimeConfig).join(', ')}`,
+        `plugin "${type}" declares and gets runtimeConfig ${Object.keys(runtimeConfig).sort().join(', ')}`,
       )
     }
   }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { createNetns, enterNetns } from '../rig/netns.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 import { fencedBlocks, ROOT, readDocument, sectionOf } from './markdown.ts'
@@ -15,11 +16,15 @@ const tour = sectionOf(readDocument('README.md'), 'A five-minute tour')
  *
  * @returns What each block printed.
  */
-function takeTour(dir: string): string[] {
+async function takeTour(dir: string): Promise<string[]> {
+  // Stands in for the reader's `unshare --net`; the rig removes it whatever happens.
+  const { path } = await createNetns('tour')
+  const [program, args] = enterNetns(path, 'bash', ['-eu', '-o', 'pipefail'])
   const blocks = fencedBlocks(tour).filter(({ language }) => language === 'sh')
   const mark = '-- end of block --'
-  const script = blocks.map(({ text }) => `${text}echo '${mark}'\n`).join('')
-  const output = execFileSync('unshare', ['--net', '--', 'bash', '-eu', '-o', 'pipefail'], {
+  const cleanUp = "trap 'ip netns del plexus-tour 2>&- || :' EXIT\n"
+  const script = cleanUp + blocks.map(({ text }) => `${text}echo '${mark}'\n`).join('')
+  const output = execFileSync(program, args, {
     cwd: ROOT,
     input: script.replaceAll(TOUR_DIR, dir).replaceAll('plexus-tour', `plexus-tour-${process.pid}`),
     env: { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1' },
@@ -29,10 +34,23 @@ function takeTour(dir: string): string[] {
   return output.split(`${mark}\n`).slice(0, -1)
 }
 
+/** Lines without what is different each time: numbers of links, link-local addresses, blanks at the end. */
+function comparable(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) =>
+      line
+        .replace(/@if\d+ +/, '@if ')
+        .replace(/ fe80:\S+/, '')
+        .trimEnd(),
+    )
+    .filter((line) => line !== '')
+}
+
 spec('README.md', (it) => {
-  it('the tour works as it is written and leaves nothing', () => {
+  it('the tour works as it is written and leaves nothing', async () => {
     const base = tempDir('readme')
-    const outputs = takeTour(join(base, 'tour'))
+    const outputs = await takeTour(join(base, 'tour'))
     const [, , explained = '', added = '', shown = '', deleted = '', cleaned] = outputs
     assert.is(outputs.length, 7)
 
@@ -46,27 +64,16 @@ spec('README.md', (it) => {
     )
     assert.is(result.ips.length, 3)
 
-    for (const [ifName, address] of [
-      ['eth0', '10.1.0.2/24'],
-      ['net1', '10.6.0.2/24'],
-      ['data0', '10.3.0.2/24'],
-    ] as const) {
-      assert.match(shown, new RegExp(`^${ifName}@\\S+ +UP +${address}`, 'm'), 'ip address')
-    }
-    assert.match(shown, /default\/upf/, 'plexus list and show')
+    const printed = comparable(shown)
+    const [sample] = fencedBlocks(tour).filter(({ language }) => language === 'text')
+    const promised = comparable(sample?.text ?? '')
+    assert.is(promised.length, 8)
+    assert.equal(printed.slice(0, promised.length), promised)
+    assert.ok(printed.includes('Plugin calls'))
 
     assert.equal(deleted.trim().split(/\s+/), ['lo', 'DOWN'])
     assert.is(cleaned, '')
     assert.equal(readdirSync(base), [])
     assert.not.ok(readdirSync('/run/netns').includes(`plexus-tour-${process.pid}`))
-  })
-
-  it('what the tour says the pod has is what ip prints, addresses of the link left out', () => {
-    const [sample] = fencedBlocks(tour).filter(({ language }) => language === 'text')
-    const columns = (sample?.text ?? '').trimEnd().split('\n').slice(1)
-    assert.equal(
-      columns.map((line) => line.split(/\s+/)[2]),
-      ['10.1.0.2/24', '10.6.0.2/24', '10.3.0.2/24'],
-    )
   })
 })

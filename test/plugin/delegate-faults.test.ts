@@ -4,7 +4,7 @@ import { nad } from '../rig/manifests.ts'
 import { type Behaviour, stubPlugin } from '../rig/stub.ts'
 import { markedProcesses } from '../rig/teardown.ts'
 import { spec } from '../spec.ts'
-import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from './stub-node.ts'
+import { assertAdded, assertDone, assertRefused, ipsOf, type StubNode, stubNode } from './stub-node.ts'
 
 const ROLLBACK = [
   'primary ADD eth0',
@@ -56,6 +56,12 @@ const faults: [title: string, add: Behaviour, code: number, phrases: (string | R
     ['no free VF on ens1; asked for 8'],
   ],
   ['CNI-098 wants a retry', { error: { code: 11, msg: 'agent restarts' } }, 11, ['agent restarts']],
+  [
+    'CNI-096 answers code 3, at which a runtime sends no DEL',
+    { error: { code: 3, msg: 'who?' } },
+    100,
+    ['who?'],
+  ],
   ['CNI-096 exits 1 with code 0', { error: { code: 0, msg: 'something' } }, 100, ['something']],
   [
     'CNI-096 exits 3 with words on stderr alone',
@@ -135,7 +141,7 @@ spec('a delegate whose ADD goes wrong', (it) => {
     const before = await node.watch(pod)
     const added = await pod.run('ADD')
     assertAdded(added)
-    assert.is((added.json?.ips as unknown[]).length, 2)
+    assert.is(ipsOf(added).length, 2)
     assert.match(added.stderr, 'half an error')
     assertDone(await pod.run('DEL'))
     await node.assertClean(before)
@@ -171,7 +177,7 @@ spec('a delegate whose ADD goes wrong', (it) => {
     const added = await pod.run('ADD')
     assertAdded(added)
     assert.ok(added.stdout.length > 300_000)
-    assert.is((added.json?.ips as unknown[]).length, 6002)
+    assert.is(ipsOf(added).length, 6002)
   })
 
   it('CNI-100 a grandchild that keeps the pipes open is not waited for and not left behind', async () => {

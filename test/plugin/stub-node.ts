@@ -128,3 +128,8 @@ export function assertAdded(run: PlexusRun): void {
   assert.is(run.status, 0, `stdout ${run.stdout}, stderr ${run.stderr}`)
   assert.ok(Array.isArray(run.json?.ips) || run.json?.ip4 !== undefined, run.stdout)
 }
+
+/** `ips` of a result. */
+export function ipsOf({ json }: PlexusRun): { address: string; interface?: unknown; version?: string }[] {
+  return Array.isArray(json?.ips) ? json.ips : []
+}

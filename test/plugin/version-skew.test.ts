@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import { nad } from '../rig/manifests.ts'
 import type { StubCall } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
-import { assertAdded, assertDone, assertRefused, stubNode } from './stub-node.ts'
+import { assertAdded, assertDone, assertRefused, ipsOf, stubNode } from './stub-node.ts'
 
 const VERSIONS = ['0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0']
 
@@ -28,7 +28,7 @@ spec("our cniVersion and the delegates'", (it) => {
       const isFamilyA = ours === '0.2.0'
       assert.is(added.json?.ip4 !== undefined, isFamilyA)
       if (!isFamilyA) {
-        const ips = added.json?.ips as { version?: string; address: string }[]
+        const ips = ipsOf(added)
         assert.is(ips.length, 7)
         // The key `version` belongs to 0.3 and 0.4 alone.
         for (const { version } of ips) assert.is(version, ours < '1' ? '4' : undefined)

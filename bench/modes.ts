@@ -1,0 +1,56 @@
+import type { Recording } from './recording.ts'
+import type { Program } from './runner.ts'
+import { type BenchPod, pluginCall, type Verb, type Workload } from './workload.ts'
+
+/** A way to give pods their networks. */
+export interface Mode {
+  readonly name: string
+  /** Called before its first block, outside the clock. */
+  start?(): Promise<void>
+  /** Called once, whatever happened. */
+  stop?(): Promise<void>
+  /**
+   * What a runtime would start for one pod, one after the other.
+   * @param blockSize How many pods are started at once.
+   */
+  programs(verb: Verb, pod: BenchPod, blockSize: number): readonly Program[]
+  /** What they printed. */
+  answered?(verb: Verb, pod: BenchPod, outputs: readonly string[]): void
+}
+
+/** What a mode is made of. */
+export interface ModeContext {
+  readonly workload: Workload
+  readonly recording: Recording
+  /** The repository's `bin/plexus`. */
+  readonly plexus: string
+}
+
+/** Every mode by its name; a new one is one more entry. */
+export const MODES: Readonly<Record<string, (context: ModeContext) => Mode>> = {
+  limit: (context) => delegatesAlone('limit', context),
+  standalone: ({ workload, plexus }) => ({
+    name: 'standalone',
+    programs: (verb, pod, blockSize) => [
+      pluginCall(workload, verb, pod, { executable: plexus, manifests: workload.manifests(blockSize) }),
+    ],
+  }),
+  'limit-aa': (context) => delegatesAlone('limit-aa', context),
+}
+
+/** The mode that the others are compared with; always measured. */
+export const LIMIT = 'limit'
+
+/** The delegates alone: same programs, environment and stdin, and nobody in between. */
+function delegatesAlone(name: string, { recording }: ModeContext): Mode {
+  const outputsOf = new Map<string, readonly string[]>()
+  return {
+    name,
+    programs: (verb, pod) =>
+      verb === 'ADD' ? recording.add(pod) : recording.del(pod, outputsOf.get(pod.containerId) ?? []),
+    answered(verb, pod, outputs) {
+      if (verb === 'ADD') outputsOf.set(pod.containerId, outputs)
+      else outputsOf.delete(pod.containerId)
+    },
+  }
+}

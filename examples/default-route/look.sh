@@ -1,0 +1,3 @@
+attach proxy
+pod proxy ip route
+pod proxy ip -brief address

@@ -1,0 +1,3 @@
+attach client
+pod client ip -brief address
+pod client ip route

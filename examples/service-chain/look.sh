@@ -1,0 +1,2 @@
+attach firewall
+pod firewall ip -brief address
