@@ -3,11 +3,12 @@ import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { isJsonObject } from '../cni/json.ts'
 import { type CniRequest, parseRequest, parseVersionRequest } from '../cni/request.ts'
 import { isCniVersion } from '../cni/version.ts'
 import { type NetConf, parseNetConf } from '../config/net-conf.ts'
 import type { EngineContext } from '../engine/engine.ts'
+import { isForgotten, runVerb } from '../engine/verb.ts'
 import { type Guard, startGuard } from '../executor/guard.ts'
 import { localExecutor } from '../executor/local.ts'
 import { openJournalDir } from '../journal/journal.ts'
@@ -51,7 +52,7 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
   const log = openLog(conf)
   const lock = await takeLock(request, conf)
   let guard: Guard | undefined
-  let isForgotten = false
+  const journal = openJournalDir(conf.stateDir)
   try {
     const searchPath = [...new Set([...conf.binDirs, ...request.path])]
     const context: EngineContext = {
@@ -59,7 +60,7 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
       conf,
       signal,
       store: await openStore(conf),
-      journal: openJournalDir(conf.stateDir),
+      journal,
       executor: localExecutor({
         env,
         searchPath,
@@ -75,9 +76,7 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
       warn: (message) => log.warn(message),
     }
     const start = performance.now()
-    const answer = await dispatch(context, (forgotten) => {
-      isForgotten = forgotten
-    })
+    const { answer } = await runVerb(context)
     log.info(request, performance.now() - start)
     return answer === undefined ? '' : JSON.stringify(answer)
   } catch (error) {
@@ -85,47 +84,8 @@ async function runVerb(env: Record<string, string>, stdin: string, signal: Abort
     throw error
   } finally {
     guard?.close()
-    lock.release(isForgotten)
+    lock.release(isForgotten({ journal, request }))
     await log.flush()
-  }
-}
-
-async function dispatch(
-  context: EngineContext,
-  forget: (isForgotten: boolean) => void,
-): Promise<JsonObject | undefined> {
-  switch (context.request.command) {
-    case 'ADD': {
-      const { add } = await import('../engine/add.ts')
-      try {
-        return (await add(context)).result
-      } catch (error) {
-        forget(!context.journal.knows(context.request.containerId))
-        throw error
-      }
-    }
-    case 'DEL': {
-      const { del } = await import('../engine/del.ts')
-      forget((await del(context)).isForgotten)
-      return undefined
-    }
-    case 'CHECK': {
-      const { check } = await import('../engine/check.ts')
-      await check(context)
-      return undefined
-    }
-    case 'GC': {
-      const { gc } = await import('../engine/gc.ts')
-      await gc(context)
-      return undefined
-    }
-    case 'STATUS': {
-      const { status } = await import('../engine/status.ts')
-      await status(context)
-      return undefined
-    }
-    case 'VERSION':
-      return undefined
   }
 }
 

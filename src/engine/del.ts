@@ -11,12 +11,6 @@ import { isClaimed, settle, undoRecorded } from './undo-recorded.ts'
 /** Time for a whole DEL in milliseconds; runtimes and kubelets give up after about two minutes. */
 const DEL_TIMEOUT_MS = 100_000
 
-/** What DEL gives back when it succeeds. */
-export interface DelOutcome {
-  /** Whether nothing of the container is recorded any more, so that its lock may go too. */
-  readonly isForgotten: boolean
-}
-
 /**
  * DEL: undoes what the journal says, all of it whatever fails, and needs neither cluster nor conf files
  * for it. Without a record the default network alone is deleted. After `delAttempts` failures the runtime
@@ -25,7 +19,7 @@ export interface DelOutcome {
  *
  * @throws {CniError} With the words of every delegate that failed.
  */
-export async function del(context: EngineContext): Promise<DelOutcome> {
+export async function del(context: EngineContext): Promise<void> {
   const { request, conf, journal, now, warn } = context
   const key = { containerId: request.containerId, ifName: request.ifName }
   const deadline = now() + DEL_TIMEOUT_MS
@@ -34,16 +28,15 @@ export async function del(context: EngineContext): Promise<DelOutcome> {
   if (lookup.state === 'absent') {
     await delDefaultNetwork(context, deadline)
     settle(context, key, false)
-    return { isForgotten: !journal.knows(key.containerId) }
+    return
   }
   // What the lost frames said can no longer be known; the default network is the likeliest of it.
   if (lookup.record.planned === undefined) await delDefaultNetwork(context, deadline)
   const { faults, failedDels } = await undoRecorded(context, key, lookup, request.netns, deadline)
-  if (faults.length === 0) return { isForgotten: !journal.knows(key.containerId) }
+  if (faults.length === 0) return
   const error = undoError(faults)
   if (failedDels < conf.delAttempts) throw error
   warn(`DEL of container ${key.containerId} failed ${failedDels} times and stays recorded: ${error.message}`)
-  return { isForgotten: false }
 }
 
 /**

@@ -52,15 +52,19 @@ export function planAttachments(input: PlanInput): Plan {
   const faults: CniError[] = [...names.faults]
   const attachments: PlannedAttachment[] = []
   for (const [index, network] of networks.entries()) {
-    warnings.push(...network.warnings)
     const isolation = isolationFault(network, input)
-    if (isolation !== undefined) faults.push(isolation)
+    if (isolation !== undefined) {
+      // What else is wrong with it, or what it is, is not for this pod to know.
+      faults.push(isolation)
+      continue
+    }
+    warnings.push(...network.warnings)
     const planned =
       network.conflist === undefined
         ? undefined
         : planAttachment(index, network, network.conflist, names.ifNames[index] ?? '', input)
     const own = [
-      ...(network.fault === undefined || isolation !== undefined ? [] : [network.fault]),
+      ...(network.fault === undefined ? [] : [network.fault]),
       ...(planned?.faults ?? []),
       ...(planned === undefined ? [] : pluginFaults(planned.attachment, conf, facts)),
     ]
