@@ -35,7 +35,7 @@ export async function runCniPlugin(): Promise<void> {
       answer = JSON.stringify(parseVersionRequest(readStdin(true)))
     } else {
       stdin = readStdin(false)
-      answer = await runVerb(env, stdin, controller.signal)
+      answer = await answerCall(env, stdin, controller.signal)
     }
   } catch (error) {
     answer = JSON.stringify(toErrorObject(toCniError(error), askedVersion(stdin)))
@@ -44,7 +44,7 @@ export async function runCniPlugin(): Promise<void> {
   if (answer !== '') writeStdout(`${answer}\n`)
 }
 
-async function runVerb(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
+async function answerCall(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
   const request = parseRequest(env, stdin, {
     hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '',
   })
