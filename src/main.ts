@@ -12,6 +12,9 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
+  // What cannot be told to anybody leaves the exit status.
+  process.stdout.on('error', () => undefined)
+  process.stderr.on('error', () => undefined)
   const { code, message }: CniError = toCniError(error)
   // A runtime reads stdout, whatever happened (CNI-028).
   process.stdout.write(

@@ -1,4 +1,4 @@
-import { readFileSync, writeSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
@@ -28,6 +28,8 @@ export async function runCniPlugin(): Promise<void> {
   const stop = (): void => controller.abort()
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  // Nobody may be reading what we and the delegates have to say; the pod is attached all the same.
+  process.stderr.on('error', () => undefined)
   let stdin = ''
   let answer: string
   try {
@@ -113,12 +115,28 @@ async function openStore(conf: NetConf): Promise<ClusterStore | undefined> {
 /** @param isOptional VERSION is answered whatever stdin is (CNI-032). */
 function readStdin(isOptional: boolean): string {
   try {
-    return readFileSync(0, 'utf8')
+    return readToEnd(0)
   } catch (error) {
     if (isOptional) return ''
     throw new CniError(CniErrorCode.Io, `stdin cannot be read: ${toCniError(error).message}`, {
       cause: error,
     })
+  }
+}
+
+/** Reads all of it, however slowly the runtime writes: a pipe may be non-blocking. */
+function readToEnd(fd: number): string {
+  const chunks: Buffer[] = []
+  const buffer = Buffer.alloc(64 * 1024)
+  for (;;) {
+    try {
+      const sizeBytes = readSync(fd, buffer)
+      if (sizeBytes === 0) return Buffer.concat(chunks).toString('utf8')
+      chunks.push(Buffer.from(buffer.subarray(0, sizeBytes)))
+    } catch (error) {
+      if (!hasCode(error, 'EAGAIN')) throw error
+      pause()
+    }
   }
 }
 
@@ -140,10 +158,18 @@ function writeStdout(text: string): void {
     try {
       offset += writeSync(1, bytes, offset)
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      if (code === 'EPIPE') return
-      if (code !== 'EAGAIN') throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+      if (hasCode(error, 'EPIPE')) return
+      if (!hasCode(error, 'EAGAIN')) throw error
+      pause()
     }
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
+/** Nothing else is under way that it could hold up. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
 }

@@ -50,6 +50,17 @@ export function parseCidr(text: string): Cidr | undefined {
   return { family: ip.family, ip: ip.text, prefixLength }
 }
 
+/**
+ * The network that an address with prefix length is in, canonical and without host bits:
+ * `10.0.0.9/24` gives `10.0.0.0/24`; `undefined` for anything else, an IPv4-mapped one included.
+ */
+export function networkOf(text: string): string | undefined {
+  const cidr = parseCidr(text)
+  if (cidr === undefined || (cidr.family === 4) === text.includes(':')) return undefined
+  const library = cidr.family === 4 ? ipaddr.IPv4 : ipaddr.IPv6
+  return `${library.networkAddressFromCIDR(`${cidr.ip}/${cidr.prefixLength}`)}/${cidr.prefixLength}`
+}
+
 /** Whether the text is an address with prefix length. */
 export function isCidr(text: string): boolean {
   return parseCidr(text) !== undefined

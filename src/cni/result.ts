@@ -17,6 +17,14 @@ export interface Route {
   scope?: number
 }
 
+/** `main` of the kernel's routing tables, and `unspec`, which stands for it. */
+const MAIN_TABLES: ReadonlySet<number | undefined> = new Set([undefined, 0, 254])
+
+/** Whether a route is for every packet, not only for those that a rule sends to its table. */
+export function isInMainTable({ table }: Route): boolean {
+  return MAIN_TABLES.has(table)
+}
+
 /** An interface of a result; one without `sandbox` is on the host. `mtu`, `socketPath`, `pciID` are 1.1.0. */
 export interface ResultInterface {
   name: string

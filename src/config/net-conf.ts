@@ -1,6 +1,8 @@
+import { networkOf } from '../cni/address.ts'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import type { JsonObject } from '../cni/json.ts'
+import { toFaultsError, toShown } from '../cni/faults.ts'
+import { type JsonObject, toNumber } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { netConfSchema } from './net-conf-schema.ts'
 import { validateNetConf } from './validators.ts'
@@ -90,8 +92,8 @@ const LOG_LEVELS = {
  * @throws {CniError} InvalidNetworkConfig with all faults, each with its JSON pointer.
  */
 export function parseNetConf(conf: JsonObject): NetConf {
-  if (!validateNetConf(conf)) throw schemaError(validateNetConf.errors ?? [])
-  const raw = conf as RawConf
+  const raw: RawConf = withNumbers(conf)
+  if (!validateNetConf(raw)) throw schemaError(validateNetConf.errors ?? [])
   const text = (key: keyof RawConf): string | undefined => {
     const value = raw[key]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -127,7 +129,7 @@ export function parseNetConf(conf: JsonObject): NetConf {
     result: (raw.result as NetConf['result'] | undefined) ?? NET_CONF_DEFAULTS.result,
     strictCapabilities: flag('strictCapabilities'),
     parallel: flag('parallel'),
-    clusterCIDRs: list('clusterCIDRs') ?? [],
+    clusterCIDRs: readNetworks(list('clusterCIDRs') ?? []),
     allowedPluginTypes: list('allowedPluginTypes'),
     delAttempts: number('delAttempts'),
     addTimeoutMs: milliseconds('addTimeout'),
@@ -143,6 +145,24 @@ export function parseNetConf(conf: JsonObject): NetConf {
     prevResult: (raw.prevResult as JsonObject | null | undefined) ?? undefined,
     warnings: unknownKeys(conf),
   }
+}
+
+/** The keys of our own as numbers, however they are written (`60.0`, `1e6`). */
+function withNumbers(conf: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(conf).map(([key, value]) => [key, toNumber(value) ?? value]))
+}
+
+function readNetworks(cidrs: readonly string[]): string[] {
+  const faults: string[] = []
+  const networks = cidrs.flatMap((cidr, index) => {
+    const network = networkOf(cidr)
+    if (network === undefined) {
+      faults.push(`net-conf /clusterCIDRs/${index} must be a prefix like 10.244.0.0/16, not ${toShown(cidr)}`)
+    }
+    return network ?? []
+  })
+  if (faults.length > 0) throw toFaultsError(CniErrorCode.InvalidNetworkConfig, '', faults)
+  return networks
 }
 
 type SecondsKey = 'addTimeout' | 'delegateTimeout' | 'lockTimeout' | 'readinessTimeout'

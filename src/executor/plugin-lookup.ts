@@ -11,7 +11,9 @@ export function findPlugin(type: string, searchPath: readonly string[]): string 
   if (type === '' || type.includes('/') || type === '.' || type === '..') return undefined
   for (const directory of searchPath) {
     const path = join(directory, type)
-    if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) return path
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) continue
+    // A name alone would be looked for in PATH when it is started.
+    return path.includes('/') ? path : `./${path}`
   }
   return undefined
 }

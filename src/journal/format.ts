@@ -9,7 +9,7 @@ import {
 } from '../executor/frame.ts'
 
 /** First bytes of every journal file. */
-export const JOURNAL_MAGIC = Buffer.from('PLXJ')
+const JOURNAL_MAGIC = Buffer.from('PLXJ')
 
 /** Format that this release writes. It reads this one and the one before. */
 export const JOURNAL_VERSION = 1

@@ -1,6 +1,6 @@
 import { bareIp, ipFamily, isDefaultRoute } from '../cni/address.ts'
 import type { JsonObject } from '../cni/json.ts'
-import type { Dns, Result, ResultInterface } from '../cni/result.ts'
+import { type Dns, isInMainTable, type Result, type ResultInterface } from '../cni/result.ts'
 import { resultFamily } from '../cni/version.ts'
 
 /** One item of the network-status annotation; keys in the order in which clients know them. NPWG-141. */
@@ -120,7 +120,7 @@ function toEntry(
  */
 function gatewaysOf({ routes, ips }: Result): string[] {
   const gateways = routes
-    .filter(({ dst }) => isDefaultRoute(dst))
+    .filter((route) => isInMainTable(route) && isDefaultRoute(route.dst))
     .map(({ dst, gw }) => {
       const family = ipFamily(dst)
       const ofAddress = ips.find((ip) => (ip.gateway ?? '') !== '' && ipFamily(ip.address) === family)

@@ -39,7 +39,8 @@ export function validateSelection(elements: readonly ReportedElement[]): void {
   })
 }
 
-function claimedFamilies({ defaultRoute }: SelectionElement): Set<4 | 6> {
+/** Families whose default route an element asks for; an empty list is both. */
+export function claimedFamilies({ defaultRoute }: SelectionElement): Set<4 | 6> {
   if (defaultRoute === undefined) return new Set()
   if (defaultRoute.length === 0) return new Set([4, 6])
   return new Set(defaultRoute.map(ipFamily).filter((family) => family !== undefined))

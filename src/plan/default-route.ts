@@ -1,5 +1,5 @@
-import { ipFamily, isDefaultRoute } from '../cni/address.ts'
-import type { Result, Route } from '../cni/result.ts'
+import { ipFamily, isDefaultRoute, networkOf, parseIp } from '../cni/address.ts'
+import { isInMainTable, type Result, type Route } from '../cni/result.ts'
 import type { DefaultRouteChange, FamilyRouteChange } from './route-change.ts'
 
 /** An attachment as far as its default route goes. */
@@ -48,7 +48,8 @@ function decideFamily(
   results: readonly Result[],
   clusterCIDRs: readonly string[],
 ): { change: FamilyRouteChange; results: Result[] } | undefined {
-  const isDefaultOf = (route: Route): boolean => isDefaultRoute(route.dst) && ipFamily(route.dst) === family
+  const isDefaultOf = (route: Route): boolean =>
+    isInMainTable(route) && isDefaultRoute(route.dst) && ipFamily(route.dst) === family
   const hasDefault = (index: number): boolean => results[index]?.routes.some(isDefaultOf) === true
   const defaultIndex = candidates.findIndex(({ isDefault }) => isDefault)
   const claimant = candidates.findIndex(
@@ -57,16 +58,16 @@ function decideFamily(
       (defaultRoute.length === 0 || defaultRoute.some((gateway) => ipFamily(gateway) === family)),
   )
   const owner = claimant >= 0 ? claimant : defaultIndex
-  const gateways = (candidates[claimant]?.defaultRoute ?? []).filter(
-    (gateway) => ipFamily(gateway) === family,
-  )
+  const gateways = canonicalGateways(candidates[claimant]?.defaultRoute ?? [], family)
   const losers = candidates.flatMap((_, index) =>
     index !== owner && (claimant >= 0 || (hasDefault(owner) && hasDefault(index))) ? [index] : [],
   )
   if (losers.length === 0 && gateways.length === 0) return undefined
 
+  // The prefix of its own subnet is reached without a gateway; a route through one would take its place.
+  const subnets = new Set(results[defaultIndex]?.ips.map(({ address }) => networkOf(address)))
   const keepCidrs = losers.includes(defaultIndex)
-    ? clusterCIDRs.filter((cidr) => ipFamily(cidr) === family)
+    ? clusterCIDRs.filter((cidr) => ipFamily(cidr) === family && !subnets.has(networkOf(cidr)))
     : []
   const changed = results.map((result, index) => {
     if (index === owner) {
@@ -93,6 +94,12 @@ function decideFamily(
     },
     results: changed,
   }
+}
+
+/** Each once, in the kernel's own writing, so that they can be found again in its table. */
+function canonicalGateways(asked: readonly string[], family: 4 | 6): string[] {
+  const gateways = asked.flatMap((text) => parseIp(text) ?? []).filter((ip) => ip.family === family)
+  return [...new Set(gateways.map(({ text }) => text))]
 }
 
 /** The names of an attachment's interfaces in the pod. */

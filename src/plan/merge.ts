@@ -1,5 +1,5 @@
 import { ipFamily, isDefaultRoute } from '../cni/address.ts'
-import type { Result, ResultInterface, ResultIp, Route } from '../cni/result.ts'
+import { isInMainTable, type Result, type ResultInterface, type ResultIp, type Route } from '../cni/result.ts'
 import type { CniVersion } from '../cni/version.ts'
 
 /** One attachment's result and the pod interface that it stands for. */
@@ -54,8 +54,6 @@ function fallbackIndex(interfaces: readonly ResultInterface[], ifName: string): 
 /** Earlier parts own the default route of a family, unless they have none. */
 function isSecondDefault(route: Route, earlier: readonly Route[]): boolean {
   const family = ipFamily(route.dst)
-  return (
-    isDefaultRoute(route.dst) &&
-    earlier.some((other) => isDefaultRoute(other.dst) && ipFamily(other.dst) === family)
-  )
+  const isDefault = (other: Route): boolean => isInMainTable(other) && isDefaultRoute(other.dst)
+  return isDefault(route) && earlier.some((other) => isDefault(other) && ipFamily(other.dst) === family)
 }

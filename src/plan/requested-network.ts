@@ -4,6 +4,7 @@ import type { JsonObject } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
 import { parseSelectionElements, type SelectionElement } from '../network/selection-element.ts'
+import { claimedFamilies } from '../network/selection-validation.ts'
 
 /** Where the configuration of a network is to be found. */
 export type NetworkReference =
@@ -81,6 +82,7 @@ export function chooseNetworks(conf: NetConf, pod: PodFacts | undefined): Networ
       `annotation ${DEFAULT_NETWORK_ANNOTATION}: "interface" has no effect, the runtime names the default interface`,
     )
   }
+  faults.push(...routeFaults(defaultElement, elements))
   if (faults.length > 0) throw allFaults(faults)
 
   const networks: RequestedNetwork[] = [chooseDefault(conf, defaultElement)]
@@ -114,6 +116,27 @@ export function chooseNetworks(conf: NetConf, pod: PodFacts | undefined): Networ
     )
   }
   return { networks, warnings }
+}
+
+/** A default route that both annotations give away; within one its own parser finds it (NPWG-093, C-17). */
+function routeFaults(
+  defaultElement: SelectionElement | undefined,
+  elements: readonly SelectionElement[],
+): CniError[] {
+  if (defaultElement === undefined) return []
+  const claimed = claimedFamilies(defaultElement)
+  return elements.flatMap((element) =>
+    [...claimedFamilies(element)]
+      .filter((family) => claimed.has(family))
+      .map(
+        (family) =>
+          new CniError(
+            CniErrorCode.InvalidNetworkConfig,
+            `the IPv${family} default route is asked for by "${element.name}" in ${NETWORKS_ANNOTATION} and by "${defaultElement.name}" in ${DEFAULT_NETWORK_ANNOTATION}`,
+            { hint: 'leave "default-route" out of one of them' },
+          ),
+      ),
+  )
 }
 
 function chooseDefault(conf: NetConf, element: SelectionElement | undefined): RequestedNetwork {

@@ -52,6 +52,14 @@ spec('journal on disk', (it) => {
   it('CNI-101 the plan with every DEL is there before anything starts, under its own name and modes', () => {
     const { journal, open, path, stateDir } = planned()
     open.close()
+    assert.equal(open.record, {
+      planned: PLANNED.meta,
+      complete: undefined,
+      calls: [exec(0), exec(1)].map((call) => ({ exec: call, isStarted: false, isUndone: false })),
+      isPublished: false,
+      failedDels: 0,
+      isDamaged: false,
+    })
     assert.is(statSync(path).mode & 0o777, 0o600)
     for (const folder of [stateDir, join(stateDir, 'sandboxes'), join(stateDir, 'sandboxes/c1')]) {
       assert.is(statSync(folder).mode & 0o777, 0o700, folder)
@@ -118,6 +126,8 @@ spec('journal on disk', (it) => {
     assert.is(readFileSync(target).equals(bytes), true)
     assert.is(journal.lookup(KEY).state, 'absent')
     assert.not(existsSync(join(stateDir, 'sandboxes/c1')))
+    journal.plan(KEY, PLANNED, []).close()
+    assert.ok(existsSync(journal.setAside(KEY)), 'a second one beside it')
   })
 
   it('a file of a newer format stays, with an error that names both versions', () => {

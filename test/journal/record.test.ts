@@ -86,6 +86,17 @@ spec('journal record', (it) => {
     assert.equal(ids([planned, frame(FrameKind.exec, ...fields), ...started]), [])
   })
 
+  it('a journal of nothing but its plan is neither complete nor published', () => {
+    assert.equal(toJournalRecord([planned], false), {
+      planned: { containerId: 'c1' },
+      complete: undefined,
+      calls: [],
+      isPublished: false,
+      failedDels: 0,
+      isDamaged: false,
+    })
+  })
+
   it('meta, publication and failed DELs are read', () => {
     const record = toJournalRecord(
       [

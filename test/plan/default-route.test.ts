@@ -122,6 +122,11 @@ for (const { family, all, gw, cidr, subnet } of FAMILIES) {
       assert.equal(routesAfter(candidates, [cidr, otherFamily.cidr])[0], [{ dst: cidr, gw: gw(0) }])
     })
 
+    it('a default route without gateway leaves nothing to send the prefixes of the cluster through', () => {
+      const candidates = [candidate('eth0', [{ dst: all }, inside]), candidate('net1', [], [gw(7)])]
+      assert.equal(routesAfter(candidates, [cidr])[0], [inside])
+    })
+
     it('the other family is left alone', () => {
       const other: Route = { dst: otherFamily.all, gw: otherFamily.gw(0) }
       const candidates = [candidate('eth0', [via(0), other]), candidate('net1', [], [gw(7)])]
@@ -139,6 +144,8 @@ for (const { family, all, gw, cidr, subnet } of FAMILIES) {
         [change[0]?.owner, change[0]?.losers, change[0]?.gateways, change[0]?.keepCidrs],
         ['eth0', ['net1'], [gw(5)], []],
       )
+      const without = [candidate('eth0', [], [gw(5)]), candidate('net1', [via(1)])]
+      assert.equal(decideDefaultRoutes(without, []).change[0]?.losers, ['net1'])
     })
   })
 }

@@ -32,6 +32,20 @@ spec('namespace isolation', (it) => {
     })
   }
 
+  it('a network that does not exist, or is broken, elsewhere is told from a forbidden one by nothing', () => {
+    const given = { conf: netConf(ISOLATED), pod: pod('other/a') }
+    const sound = planPod(given).faults.map(({ message }) => message)
+    for (const config of [{ type: 7 }, { cniVersion: '1.0.0', type: 'ovs' }]) {
+      const { faults, warnings } = planPod({ ...given, nads: { 'other/a': config } })
+      assert.equal(
+        faults.map(({ message }) => message),
+        sound,
+      )
+      assert.is(faults[0]?.code, CniErrorCode.NamespaceIsolation)
+      assert.equal(warnings, [])
+    }
+  })
+
   const allowed: readonly (readonly [string, unknown, unknown, string | undefined])[] = [
     ["the pod's own namespace", 'a,telco/b', undefined, undefined],
     ['default is global unless globalNamespaces says else', 'default/a', undefined, undefined],

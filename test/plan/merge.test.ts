@@ -58,6 +58,21 @@ spec('merging of results', (it) => {
     ])
   })
 
+  it('CNI-128, CNI-130 an index that leads to a host end is kept, the first one too', () => {
+    const merged = mergeResults(
+      [
+        part('eth0', { interfaces: [inPod('eth0')] }),
+        part('net1', {
+          interfaces: [{ name: 'veth1' }, inPod('net1')],
+          ips: [{ address: '10.1.0.1/24', interface: 0 }],
+        }),
+      ],
+      NETNS,
+      '1.0.0',
+    )
+    assert.is(merged.ips[0]?.interface, 1)
+  })
+
   it('CNI-131 addresses come in attachment order, the default network first', () => {
     const parts = ['eth0', 'net1', 'net2'].map((ifName, n) =>
       part(ifName, { interfaces: [inPod(ifName)], ips: [{ address: `10.${n}.0.2/24`, interface: 0 }] }),

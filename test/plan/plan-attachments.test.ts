@@ -103,6 +103,10 @@ spec('planned attachments', (it) => {
       'its configuration is NAD telco/a',
       'interface x0 is asked for by the annotation',
     ])
+    const reasonsFor = (gateways: readonly string[]) =>
+      planPod({ pod: pod([{ name: 'a', 'default-route': gateways }]) }).attachments[1]?.reasons.at(-1)
+    assert.match(reasonsFor([]) ?? '', 'keep the default route of its own configuration')
+    assert.match(reasonsFor(['10.0.0.1', 'fd00::1']) ?? '', 'default route through 10.0.0.1, fd00::1')
   })
 
   it('NPWG-013 a network that cannot be resolved is a fault, and the others are planned all the same', () => {

@@ -57,7 +57,10 @@ const CONFIGS = [
 function planCase(random: Random): PlanCase {
   const nads = Object.fromEntries(
     ['telco', 'other', 'default'].flatMap((namespace) =>
-      NAMES.map((name) => [`${namespace}/${name}`, random.below(3) > 0 ? CONFIGS[0] : random.pick<unknown>(CONFIGS)]),
+      NAMES.map((name) => [
+        `${namespace}/${name}`,
+        random.below(3) > 0 ? CONFIGS[0] : random.pick<unknown>(CONFIGS),
+      ]),
     ),
   )
   const elements = Array.from({ length: random.below(4) }, () => element(random))

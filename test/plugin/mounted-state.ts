@@ -33,6 +33,7 @@ export async function mountState(stateDir: string, options: string): Promise<Mou
   })
   const { pid } = holder
   if (pid === undefined) throw new Error('unshare cannot be started')
+  holder.unref()
   atEnd(() => void holder.kill('SIGKILL'))
   const inside = async (command: string): Promise<void> => {
     const child = spawn('nsenter', [`--mount=/proc/${pid}/ns/mnt`, 'sh', '-c', command], { stdio: 'inherit' })
@@ -61,7 +62,7 @@ export async function mountState(stateDir: string, options: string): Promise<Mou
       await inside(
         what === 'space'
           ? `mkdir '${filler}'; dd if=/dev/zero of='${filler}/bytes' bs=4k 2>/dev/null || :`
-          : `mkdir '${filler}' && i=0 && while : 2>/dev/null >'${filler}/'$i; do i=$((i+1)); done; :`,
+          : `mkdir '${filler}' && i=0 && while true 2>/dev/null >'${filler}/'$i; do i=$((i+1)); done; :`,
       )
       return () => inside(`rm -rf '${filler}'`)
     },

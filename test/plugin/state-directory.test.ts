@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { assertNothingLeft } from '../rig/leftovers.ts'
+import { assertNothingLeft, snapshot } from '../rig/leftovers.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
 import { mountState } from './mounted-state.ts'
@@ -12,7 +12,7 @@ spec('a state directory that cannot be used', (it) => {
     const node = await stubNode()
     writeFileSync(node.stateDir, 'not a folder')
     const pod = await node.pod()
-    const before = await node.watch(pod)
+    const before = await snapshot({ netns: [node.host, pod.netns], leases: [node.leaseDir] })
     assertRefused(await pod.run('ADD'), 5, `state directory ${node.stateDir}`, /ENOTDIR|EEXIST/)
     assert.equal(node.steps(), [])
     assertDone(await pod.run('DEL'))
@@ -131,7 +131,7 @@ spec('a state directory on a file system in trouble', (it) => {
     const node = await stubNode()
     const state = await mountState(node.stateDir, 'size=128k')
     const call = { executable: state.executable }
-    node.behave(node.primary, { add: { blockAfter: 'gate', lease: node.leaseDir, link: 'veth' } })
+    node.behave(node.primary, { add: { blockBefore: 'gate' } })
     const pod = await node.pod()
     const before = await node.watch(pod)
     const adding = pod.start('ADD', call)
