@@ -1,5 +1,6 @@
 import yargs, { type Argv } from 'yargs'
 import { toCniError } from '../cni/cni-error.ts'
+import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
@@ -34,6 +35,14 @@ export async function runCli(args: readonly string[]): Promise<void> {
   process.stdout.on('error', (error) => {
     if (!('code' in error) || error.code !== 'EPIPE') throw error
   })
+  if (args.length === 0) {
+    // Whoever calls a CNI plugin without CNI_COMMAND is told what it is (CNI-010).
+    process.stderr.write(`plexus ${packageVersion()}: CNI meta-plugin that gives a pod several networks
+CNI protocol versions supported: ${CNI_VERSIONS.join(', ')}
+plexus --help lists the commands.
+`)
+    return
+  }
   const command = args.find((word) => COMMANDS.includes(word))
   const title = command === undefined ? 'plexus' : `plexus ${command}`
   try {

@@ -15,7 +15,7 @@ import {
 } from './version.ts'
 
 /** What a runtime may ask for; case matters. */
-export type CniCommand = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
+type CniCommand = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
 
 /** A validated request of the runtime. A variable that was not given is ''. CNI-001. */
 export interface CniRequest {

@@ -29,7 +29,7 @@ export interface JournalKey {
 }
 
 /** The `planned` frame: what a reader without JSON needs stands beside the meta. */
-export interface PlannedFields {
+interface PlannedFields {
   readonly meta: JsonObject
   /** CNI_NETNS of the ADD. */
   readonly netns: string

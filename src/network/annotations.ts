@@ -1,9 +1,6 @@
 /** The pod's wish for additional networks, in either form of the standard. NPWG-020. */
 export const NETWORKS_ANNOTATION = 'k8s.v1.cni.cncf.io/networks'
 
-/** What the pod got: a JSON list of {@link import('./network-status.ts').NetworkStatusEntry}. NPWG-140. */
-export const NETWORK_STATUS_ANNOTATION = 'k8s.v1.cni.cncf.io/network-status'
-
 /** One selection element that replaces the cluster's default network for this pod. NPWG-102. */
 export const DEFAULT_NETWORK_ANNOTATION = 'v1.multus-cni.io/default-network'
 

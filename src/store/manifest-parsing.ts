@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
 import { locateJson, toLocator } from '../network/json-position.ts'
 
 /** One object of a manifest file, members of a List one by one. */
-export interface ManifestObject {
+interface ManifestObject {
   kind: string
   manifest: JsonObject
   /** `nads.yaml document 2 (line 14), items[3]`. */

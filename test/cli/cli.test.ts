@@ -29,6 +29,16 @@ function onTerminal(env: Record<string, string>, ...args: string[]): string {
 const ESCAPE = '\u001b['
 
 spec('plexus on the command line', (it) => {
+  it('CNI-010 without CNI_COMMAND and without arguments it says what it is, on stderr, and ends with 0', async () => {
+    const run = await runCli([], { env: { PATH: undefined } })
+    assert.is(run.status, 0)
+    assert.is(run.stdout, '')
+    assert.match(
+      run.stderr,
+      /^plexus [\d.]+: CNI meta-plugin .*\nCNI protocol versions supported: 0\.1\.0, .*1\.1\.0\n/,
+    )
+  })
+
   it('--version prints the version of the package', async () => {
     const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     const { status, stdout } = await runCli(['--version'])
@@ -56,7 +66,6 @@ spec('plexus on the command line', (it) => {
   }
 
   const wrong: readonly (readonly [title: string, args: readonly string[], message: string])[] = [
-    ['no command', [], 'plexus: no command given\n  plexus --help shows how to call it.\n'],
     ['a misspelt command', ['lsit'], 'plexus: there is no such command; did you mean list?\n'],
     ['an unknown command', ['frobnicate'], 'there is no command, option or argument frobnicate here'],
     [

@@ -6,6 +6,10 @@ import { spec } from '../spec.ts'
 
 const PODS = 64
 
+function addressesOf(result: unknown): string[] {
+  return (result as { ips: { address: string }[] }).ips.map(({ address }) => address)
+}
+
 spec('many ADDs at once', (it) => {
   it('a /29 pool and 64 pods: the losers get the words of the plugin, no address is given twice, no lease is left', async () => {
     const node = await testNode()
@@ -18,7 +22,7 @@ spec('many ADDs at once', (it) => {
     )
     const added = await Promise.all(pods.map((pod) => pod.run('ADD')))
     const winners = added.filter(({ status }) => status === 0)
-    const given = winners.map(({ json }) => (json?.ips as { address: string }[])[1]?.address)
+    const given = winners.map(({ json }) => addressesOf(json)[1])
     assert.is(winners.length, 5)
     assert.is(new Set(given).size, 5)
     for (const { status, json, stdout } of added) {
@@ -29,7 +33,10 @@ spec('many ADDs at once', (it) => {
     assert.is(journalFiles(node.stateDir).length, 5)
     assert.is(leases(node.leaseDir).length, 10)
     const deleted = await Promise.all(pods.map((pod) => pod.run('DEL')))
-    assert.equal(deleted.filter(({ status }) => status !== 0), [])
+    assert.equal(
+      deleted.filter(({ status }) => status !== 0),
+      [],
+    )
     assert.equal(leases(node.leaseDir), [])
     assert.equal(journalFiles(node.stateDir), [])
   })
@@ -38,11 +45,16 @@ spec('many ADDs at once', (it) => {
     const node = await testNode()
     node.write(nad({ name: 'data', config: node.bridge(30) }))
     const pods = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => node.pod({ name: `many-${index}`, networks: 'data,data@second' })),
+      Array.from({ length: 20 }, (_, index) =>
+        node.pod({ name: `many-${index}`, networks: 'data,data@second' }),
+      ),
     )
     const added = await Promise.all(pods.map((pod) => pod.run('ADD')))
-    assert.equal(added.filter(({ status }) => status !== 0).map(({ stdout }) => stdout), [])
-    const given = added.flatMap(({ json }) => (json?.ips as { address: string }[]).map(({ address }) => address))
+    assert.equal(
+      added.filter(({ status }) => status !== 0).map(({ stdout }) => stdout),
+      [],
+    )
+    const given = added.flatMap(({ json }) => addressesOf(json))
     assert.is(new Set(given).size, 60)
     await Promise.all(pods.map((pod) => pod.run('DEL')))
     assert.equal(leases(node.leaseDir), [])

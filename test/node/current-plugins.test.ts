@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, symlinkSync, readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { nad } from '../rig/manifests.ts'
@@ -45,7 +45,10 @@ spec('CNI 1.1.0 with the current reference plugins', (it) => {
 
     stubPlugin(node.binDir, 'overlay', { status: { error: { code: 51, msg: 'agent is away' } } })
     const limited = await pod.run('STATUS', {
-      conf: node.conf({ cniVersion: '1.1.0', delegates: [{ cniVersion: '1.1.0', name: 'o', type: 'overlay' }] }),
+      conf: node.conf({
+        cniVersion: '1.1.0',
+        delegates: [{ cniVersion: '1.1.0', name: 'o', type: 'overlay' }],
+      }),
     })
     assert.is(limited.json?.code, 51)
     assert.match(limited.stdout, /agent is away/)
@@ -53,11 +56,20 @@ spec('CNI 1.1.0 with the current reference plugins', (it) => {
 
   it('CNI-061 a plugin that does not list 1.1.0 has no opinion on STATUS', async () => {
     const node = await testNode()
-    const stub = stubPlugin(node.binDir, 'old', { versions: ['0.4.0', '1.0.0'], status: { error: { code: 4, msg: 'unknown CNI_COMMAND: STATUS' } } })
+    const stub = stubPlugin(node.binDir, 'old', {
+      versions: ['0.4.0', '1.0.0'],
+      status: { error: { code: 4, msg: 'unknown CNI_COMMAND: STATUS' } },
+    })
     const pod = await node.pod()
-    const conf = node.conf({ cniVersion: '1.1.0', delegates: [{ cniVersion: '1.1.0', name: 'o', type: 'old' }] })
+    const conf = node.conf({
+      cniVersion: '1.1.0',
+      delegates: [{ cniVersion: '1.1.0', name: 'o', type: 'old' }],
+    })
     assert.is((await pod.run('STATUS', { conf })).status, 0)
-    assert.equal(stub.calls().filter(({ command }) => command === 'STATUS'), [])
+    assert.equal(
+      stub.calls().filter(({ command }) => command === 'STATUS'),
+      [],
+    )
   })
 
   it('CNI-064 CNI-065 CNI-156 GC frees the stale container, keeps the live one on every network', async () => {
@@ -78,8 +90,14 @@ spec('CNI 1.1.0 with the current reference plugins', (it) => {
     assert.is(collected.stdout, '')
     assert.is(leases(node.leaseDir).length, 2)
     assert.equal(journalFiles(node.stateDir), [`${live.containerId}/eth0`])
-    assert.equal((await live.netns.links()).map(({ ifname }) => ifname), ['lo', 'eth0', 'net1'])
-    assert.equal((await stale.netns.links()).map(({ ifname }) => ifname), ['lo'])
+    assert.equal(
+      (await live.netns.links()).map(({ ifname }) => ifname),
+      ['lo', 'eth0', 'net1'],
+    )
+    assert.equal(
+      (await stale.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
     assert.is((await live.run('DEL', { conf, path })).status, 0)
     assert.equal(leases(node.leaseDir), [])
   })

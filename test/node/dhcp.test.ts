@@ -44,7 +44,12 @@ spec('the dhcp plugin with its daemon', (it) => {
     node.write(
       nad({
         name: 'lan',
-        config: { cniVersion: '1.0.0', type: 'macvlan', master: 'uplink0', ipam: { type: 'dhcp', daemonSocketPath: socket } },
+        config: {
+          cniVersion: '1.0.0',
+          type: 'macvlan',
+          master: 'uplink0',
+          ipam: { type: 'dhcp', daemonSocketPath: socket },
+        },
       }),
     )
     const pod = await node.pod({ networks: 'lan' })
@@ -61,7 +66,12 @@ spec('the dhcp plugin with its daemon', (it) => {
     node.write(
       nad({
         name: 'lan',
-        config: { cniVersion: '1.0.0', type: 'macvlan', master: 'uplink0', ipam: { type: 'dhcp', daemonSocketPath: '/nonexistent/dhcp.sock' } },
+        config: {
+          cniVersion: '1.0.0',
+          type: 'macvlan',
+          master: 'uplink0',
+          ipam: { type: 'dhcp', daemonSocketPath: '/nonexistent/dhcp.sock' },
+        },
       }),
     )
     const pod = await node.pod({ networks: 'lan' })
@@ -69,7 +79,10 @@ spec('the dhcp plugin with its daemon', (it) => {
     assert.is(added.status, 1)
     assert.match(added.stdout, /dial unix \/nonexistent\/dhcp\.sock/)
     // The plugin's own DEL needs the daemon too, so its macvlan stays recorded and is tried again at DEL.
-    assert.is((await pod.netns.links()).some(({ ifname }) => ifname === 'eth0'), false)
+    assert.is(
+      (await pod.netns.links()).some(({ ifname }) => ifname === 'eth0'),
+      false,
+    )
     assert.match(String(added.json?.details), /the undo failed too and stays recorded for DEL/)
   })
 })

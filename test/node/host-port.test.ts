@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
 import * as assert from 'uvu/assert'
-import { createNetns } from '../rig/netns.ts'
 import { nad } from '../rig/manifests.ts'
+import { createNetns } from '../rig/netns.ts'
 import { testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
 const PORTMAP = { type: 'portmap', capabilities: { portMappings: true }, snat: true }
 
 /** A program that answers one word on a TCP port. */
-const SERVER = "require('node:net').createServer((s) => s.end('here')).listen(80, '0.0.0.0', () => console.log('up'))"
+const SERVER =
+  "require('node:net').createServer((s) => s.end('here')).listen(80, '0.0.0.0', () => console.log('up'))"
 /** A program that prints what a port answers, or `refused`. */
 const CLIENT = (address: string): string =>
   `const s = require('node:net').connect({ host: '${address}', port: 18080, timeout: 1500 }); s.on('data', (d) => process.stdout.write(String(d))); s.on('timeout', () => s.destroy(new Error())); s.on('error', () => process.stdout.write('refused'))`

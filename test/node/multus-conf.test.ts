@@ -32,7 +32,10 @@ spec('a net-conf of Multus with only its type replaced', (it) => {
         {
           cniVersion: '0.3.1',
           name: 'cbr0',
-          plugins: [node.bridge(90, { isDefaultGateway: true }), { type: 'portmap', capabilities: { portMappings: true } }],
+          plugins: [
+            node.bridge(90, { isDefaultGateway: true }),
+            { type: 'portmap', capabilities: { portMappings: true } },
+          ],
         },
         node.bridge(91, { cniVersion: '0.3.1', name: 'storage' }),
       ],
@@ -41,7 +44,10 @@ spec('a net-conf of Multus with only its type replaced', (it) => {
     const call = { conf: { ...multus, type: 'plexus' } }
     const added = await pod.run('ADD', call)
     assert.is(added.status, 0, added.stdout + added.stderr)
-    assert.equal((await pod.netns.links()).map(({ ifname }) => ifname), ['lo', 'eth0', 'net1'])
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo', 'eth0', 'net1'],
+    )
     assert.is(added.stderr, '')
     assert.is((await pod.run('DEL', call)).status, 0)
     assert.equal(leases(node.leaseDir), [])

@@ -30,7 +30,9 @@ async function link(pod: TestPod, ifName: string) {
 
 async function addresses(pod: TestPod, ifName: string): Promise<string[]> {
   const found = await link(pod, ifName)
-  return (found?.addr_info ?? []).filter(({ scope }) => scope === 'global').map(({ local, prefixlen }) => `${local}/${prefixlen}`)
+  return (found?.addr_info ?? [])
+    .filter(({ scope }) => scope === 'global')
+    .map(({ local, prefixlen }) => `${local}/${prefixlen}`)
 }
 
 const CASES: readonly Case[] = [
@@ -43,9 +45,13 @@ const CASES: readonly Case[] = [
     title: 'bridge with two families',
     config: (node) =>
       node.bridge(62, {
-        ipam: { ...hostLocal(node, '10.62.0.0/24'), ranges: [[{ subnet: '10.62.0.0/24' }], [{ subnet: 'fd00:62::/64' }]] },
+        ipam: {
+          ...hostLocal(node, '10.62.0.0/24'),
+          ranges: [[{ subnet: '10.62.0.0/24' }], [{ subnet: 'fd00:62::/64' }]],
+        },
       }),
-    seen: async (pod) => assert.equal((await addresses(pod, 'net1')).sort(), ['10.62.0.2/24', 'fd00:62::2/64']),
+    seen: async (pod) =>
+      assert.equal((await addresses(pod, 'net1')).sort(), ['10.62.0.2/24', 'fd00:62::2/64']),
   },
   {
     title: 'macvlan with a static address and MAC that the annotation asks for',
@@ -75,7 +81,10 @@ const CASES: readonly Case[] = [
     config: () => ({ cniVersion: '1.0.0', type: 'host-device', device: 'spare0' }),
     seen: async (pod, node) => {
       assert.ok(await link(pod, 'net1'))
-      assert.is((await node.host.links()).some(({ ifname }) => ifname === 'spare0'), false)
+      assert.is(
+        (await node.host.links()).some(({ ifname }) => ifname === 'spare0'),
+        false,
+      )
     },
   },
   {
@@ -84,7 +93,12 @@ const CASES: readonly Case[] = [
       cniVersion: '1.0.0',
       plugins: [
         node.bridge(64),
-        { type: 'tuning', capabilities: { mac: true }, sysctl: { 'net.ipv4.conf.IFNAME.arp_filter': '1' }, dataDir: node.leaseDir },
+        {
+          type: 'tuning',
+          capabilities: { mac: true },
+          sysctl: { 'net.ipv4.conf.IFNAME.arp_filter': '1' },
+          dataDir: node.leaseDir,
+        },
       ],
     }),
     element: { mac: '02-00-00-00-64-0A' },
@@ -101,14 +115,28 @@ const CASES: readonly Case[] = [
       cniVersion: '1.0.0',
       plugins: [node.bridge(65), { type: 'bandwidth', capabilities: { bandwidth: true } }],
     }),
-    element: { bandwidth: { ingressRate: 1_000_000, ingressBurst: 1_000_000, egressRate: 2_000_000, egressBurst: 2_000_000 } },
-    seen: async (_pod, node) => assert.match(await node.host.exec('tc', ['qdisc', 'show']), /qdisc tbf .*rate 1Mbit/),
+    element: {
+      bandwidth: {
+        ingressRate: 1_000_000,
+        ingressBurst: 1_000_000,
+        egressRate: 2_000_000,
+        egressBurst: 2_000_000,
+      },
+    },
+    seen: async (_pod, node) =>
+      assert.match(await node.host.exec('tc', ['qdisc', 'show']), /qdisc tbf .*rate 1Mbit/),
   },
   {
     title: 'sbr in a chain gives the interface a routing table of its own',
     config: (node) => ({
       cniVersion: '1.0.0',
-      plugins: [node.bridge(66, { isGateway: true, ipam: hostLocal(node, '10.66.0.0/24', { routes: [{ dst: '0.0.0.0/0' }] }) }), { type: 'sbr' }],
+      plugins: [
+        node.bridge(66, {
+          isGateway: true,
+          ipam: hostLocal(node, '10.66.0.0/24', { routes: [{ dst: '0.0.0.0/0' }] }),
+        }),
+        { type: 'sbr' },
+      ],
     }),
     // The bridge plugin's CHECK looks in the main table for the route that sbr has moved.
     isChecked: false,
@@ -117,8 +145,12 @@ const CASES: readonly Case[] = [
   {
     title: 'firewall in a chain',
     feature: 'iptables',
-    config: (node) => ({ cniVersion: '1.0.0', plugins: [node.bridge(67), { type: 'firewall', backend: 'iptables' }] }),
-    seen: async (_pod, node) => assert.match(await node.host.exec('iptables-save', ['-t', 'filter']), /CNI-FORWARD .*10\.67\.0\.2/),
+    config: (node) => ({
+      cniVersion: '1.0.0',
+      plugins: [node.bridge(67), { type: 'firewall', backend: 'iptables' }],
+    }),
+    seen: async (_pod, node) =>
+      assert.match(await node.host.exec('iptables-save', ['-t', 'filter']), /CNI-FORWARD .*10\.67\.0\.2/),
   },
   {
     title: 'host-local gives the address that the annotation asks for',
@@ -128,7 +160,10 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'cni-args reach a plugin of the chain',
-    config: (node) => ({ cniVersion: '1.0.0', plugins: [node.bridge(69), { type: 'tuning', dataDir: node.leaseDir }] }),
+    config: (node) => ({
+      cniVersion: '1.0.0',
+      plugins: [node.bridge(69), { type: 'tuning', dataDir: node.leaseDir }],
+    }),
     element: { 'cni-args': { mtu: 1300 } },
     isChecked: false,
     seen: async (pod) => assert.is((await link(pod, 'net1'))?.mtu, 1300),
@@ -136,13 +171,24 @@ const CASES: readonly Case[] = [
   {
     title: 'vlan',
     feature: 'vlan',
-    config: (node) => ({ cniVersion: '1.0.0', type: 'vlan', master: 'uplink0', vlanId: 70, ipam: hostLocal(node, '10.70.0.0/24') }),
+    config: (node) => ({
+      cniVersion: '1.0.0',
+      type: 'vlan',
+      master: 'uplink0',
+      vlanId: 70,
+      ipam: hostLocal(node, '10.70.0.0/24'),
+    }),
     seen: async (pod) => assert.equal(await addresses(pod, 'net1'), ['10.70.0.2/24']),
   },
   {
     title: 'ipvlan',
     feature: 'ipvlan',
-    config: (node) => ({ cniVersion: '1.0.0', type: 'ipvlan', master: 'uplink0', ipam: hostLocal(node, '10.71.0.0/24') }),
+    config: (node) => ({
+      cniVersion: '1.0.0',
+      type: 'ipvlan',
+      master: 'uplink0',
+      ipam: hostLocal(node, '10.71.0.0/24'),
+    }),
     seen: async (pod) => assert.equal(await addresses(pod, 'net1'), ['10.71.0.2/24']),
   },
   {
@@ -177,8 +223,14 @@ spec('an extra network made by a plugin of the distribution', (it) => {
       const deleted = await pod.run('DEL')
       assert.is(deleted.status, 0, deleted.stdout)
       assert.is(deleted.stdout, '')
-      assert.equal((await pod.netns.links()).map(({ ifname }) => ifname), ['lo'])
-      assert.equal(leases(node.leaseDir).filter((file) => !file.endsWith('.json')), [])
+      assert.equal(
+        (await pod.netns.links()).map(({ ifname }) => ifname),
+        ['lo'],
+      )
+      assert.equal(
+        leases(node.leaseDir).filter((file) => !file.endsWith('.json')),
+        [],
+      )
     })
   }
 })

@@ -30,10 +30,22 @@ spec('the merged result', (it) => {
         assert.ok(entry.sandbox === undefined || entry.sandbox === pod.netns.path)
       }
       const inPod = ips.map((ip) => interfaces[ip.interface ?? -1])
-      assert.equal(inPod.map((entry) => entry?.name), ['eth0', 'net1', 'data0'])
-      assert.equal(inPod.map((entry) => entry?.sandbox), [pod.netns.path, pod.netns.path, pod.netns.path])
-      assert.equal(ips.map(({ address }) => address), ['10.90.0.2/24', '10.41.0.2/24', '10.42.0.2/24'])
-      assert.equal(ips.map(({ version }) => version), cniVersion.startsWith('0.') ? ['4', '4', '4'] : [undefined, undefined, undefined])
+      assert.equal(
+        inPod.map((entry) => entry?.name),
+        ['eth0', 'net1', 'data0'],
+      )
+      assert.equal(
+        inPod.map((entry) => entry?.sandbox),
+        [pod.netns.path, pod.netns.path, pod.netns.path],
+      )
+      assert.equal(
+        ips.map(({ address }) => address),
+        ['10.90.0.2/24', '10.41.0.2/24', '10.42.0.2/24'],
+      )
+      assert.equal(
+        ips.map(({ version }) => version),
+        cniVersion.startsWith('0.') ? ['4', '4', '4'] : [undefined, undefined, undefined],
+      )
       assert.equal(routes, [{ dst: '0.0.0.0/0', gw: '10.90.0.1' }])
       assert.is((await pod.run('DEL', { conf })).status, 0)
     })
@@ -48,7 +60,7 @@ spec('the merged result', (it) => {
       const { status, json, stdout } = await pod.run('ADD', { conf })
       assert.is(status, 0, stdout)
       assert.is(json?.cniVersion, cniVersion ?? '0.1.0')
-      assert.is((json?.ip4 as { ip: string }).ip, '10.90.0.2/24')
+      assert.is((json as unknown as { ip4: { ip: string } }).ip4.ip, '10.90.0.2/24')
       assert.is(json?.ips, undefined)
       assert.is((await pod.run('DEL', { conf })).status, 0)
     })
@@ -60,7 +72,10 @@ spec('the merged result', (it) => {
     const pod = await node.pod({ networks: 'one' })
     const conf = node.conf({ result: 'default-network' })
     const { json } = await pod.run('ADD', { conf })
-    assert.equal((json as unknown as Shape).ips.map(({ address }) => address), ['10.90.0.2/24'])
+    assert.equal(
+      (json as unknown as Shape).ips.map(({ address }) => address),
+      ['10.90.0.2/24'],
+    )
     assert.is((await pod.netns.links()).length, 3)
     assert.is((await pod.run('DEL', { conf })).status, 0)
   })
@@ -70,7 +85,11 @@ spec('the merged result', (it) => {
     const pod = await node.pod()
     const prevResult = { cniVersion: '1.0.0', ips: [{ address: '198.51.100.7/24' }] }
     const { json, stdout } = await pod.run('ADD', { conf: node.conf({ prevResult }) })
-    assert.equal((json as unknown as Shape).ips.map(({ address }) => address), ['198.51.100.7/24', '10.90.0.2/24'], stdout)
+    assert.equal(
+      (json as unknown as Shape).ips.map(({ address }) => address),
+      ['198.51.100.7/24', '10.90.0.2/24'],
+      stdout,
+    )
     assert.is((await pod.run('DEL')).status, 0)
   })
 })

@@ -133,3 +133,12 @@ export function assertAdded(run: PlexusRun): void {
 export function ipsOf({ json }: PlexusRun): { address: string; interface?: unknown; version?: string }[] {
   return Array.isArray(json?.ips) ? json.ips : []
 }
+
+/** What a call logged on stderr, one message a line; the words of delegates that are there too are left out. */
+export function warningsOf({ stderr }: PlexusRun): string {
+  return stderr
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => (JSON.parse(line) as { msg: string }).msg)
+    .join('\n')
+}

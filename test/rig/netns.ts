@@ -7,7 +7,7 @@ import { atEnd, isAlive } from './teardown.ts'
 const execFileAsync = promisify(execFile)
 
 /** One link as `ip -j addr` prints it. */
-export interface Link {
+interface Link {
   readonly ifindex: number
   readonly ifname: string
   readonly flags: readonly string[]
@@ -25,7 +25,7 @@ export interface Link {
 }
 
 /** One route as `ip -j route` prints it; `dst` is `default` for a default route. */
-export interface LinkRoute {
+interface LinkRoute {
   readonly dst: string
   readonly gateway?: string
   readonly dev?: string

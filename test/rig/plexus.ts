@@ -97,14 +97,6 @@ export function runPlexus(command: string | undefined, call: PlexusCall = {}): P
   return startPlexus(command, call).finished
 }
 
-/** ADD of a call; the next ones likewise. */
-export const add = (call: PlexusCall): Promise<PlexusRun> => runPlexus('ADD', call)
-export const del = (call: PlexusCall): Promise<PlexusRun> => runPlexus('DEL', call)
-export const check = (call: PlexusCall): Promise<PlexusRun> => runPlexus('CHECK', call)
-export const gc = (call: PlexusCall): Promise<PlexusRun> => runPlexus('GC', call)
-export const status = (call: PlexusCall): Promise<PlexusRun> => runPlexus('STATUS', call)
-export const version = (call: PlexusCall): Promise<PlexusRun> => runPlexus('VERSION', call)
-
 /** Runs `bin/plexus` as the command line tool: with arguments and without CNI_COMMAND. */
 export function runCli(args: readonly string[], options: Pick<PlexusCall, 'env' | 'cwd' | 'timeoutMs'> = {}) {
   const begin = performance.now()

@@ -22,7 +22,7 @@ import { CACHE_DIR } from './temp-dir.ts'
 export type { StubCall } from './stub-calls.ts'
 
 /** Verbs that a stub's behaviour is told apart by. */
-export type StubCommand = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
+type StubCommand = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
 
 /**
  * What a stub does in a call; the steps happen in the order of the keys here. A behaviour that names no
