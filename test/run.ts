@@ -17,9 +17,9 @@ const TIERS: readonly Tier[] = [
   { folder: 'chaos', byDefault: false, atOnce: 1, timeLimitMs: 600_000 },
   { folder: 'runtime', byDefault: false, atOnce: 1, timeLimitMs: 300_000 },
   { folder: 'cluster', byDefault: false, atOnce: 1, timeLimitMs: 300_000 },
-  { folder: 'examples', byDefault: true, atOnce: 1, timeLimitMs: 120_000 },
-  { folder: 'plugin', byDefault: true, atOnce: 1, timeLimitMs: 120_000 },
-  { folder: 'node', byDefault: true, atOnce: 1, timeLimitMs: 120_000 },
+  { folder: 'examples', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
+  { folder: 'plugin', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
+  { folder: 'node', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
   { folder: '', byDefault: true, atOnce: 2, timeLimitMs: 60_000 },
 ]
 

@@ -52,22 +52,27 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
   })
   const conf = parseNetConf(request.stdin)
   const log = openLog(conf)
-  const lock = await takeLock(request, conf)
+  // The store's code is loaded while flock(1) runs.
+  const [lock, store] = await Promise.all([takeLock(request, conf), openStore(conf)])
   let guard: Guard | undefined
   const journal = openJournalDir(conf.stateDir)
   try {
     const searchPath = [...new Set([...conf.binDirs, ...request.path])]
+    // Remains of an earlier ADD may be undone before the plan, and their interfaces with them.
+    const isFirst = request.command === 'ADD' && isForgotten({ journal, request })
+    const isProbedNext = isFirst && conf.readinessIndicatorFile === undefined
     const context: EngineContext = {
       request,
       conf,
       signal,
-      store: await openStore(conf),
+      store,
       journal,
       executor: localExecutor({
         env,
         searchPath,
         self: join(dirname(process.argv[1] ?? ''), '..', 'bin', 'plexus'),
         maxOutputBytes: conf.maxOutputBytes,
+        probeAhead: isProbedNext ? request.netns : undefined,
         guard: () => {
           guard ??= startGuard(lock.fds)
           return guard

@@ -72,14 +72,15 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     { meta: meta as unknown as JsonObject, netns: request.netns, netnsId, files },
     undos,
   )
+  const spared = new Set<number>()
   try {
     const execDeadline = deadline - conf.addTimeoutMs * UNDO_SHARE
-    const outcome = await attachPod(context, open, meta, execDeadline)
+    const outcome = await attachPod(context, open, meta, execDeadline, spared)
     await open.sync()
     await publish(context, open, identity, outcome.networkStatus)
     return outcome
   } catch (error) {
-    throw await rollBack(context, open, meta, toCniError(error).at(where(meta)), deadline)
+    throw await rollBack(context, open, meta, toCniError(error).at(where(meta)), deadline, spared)
   } finally {
     open.close()
   }
@@ -90,6 +91,7 @@ async function attachPod(
   open: OpenJournal,
   meta: PlannedMeta,
   deadline: number,
+  spared: Set<number>,
 ): Promise<AddOutcome> {
   const { request, conf, executor, now, warn } = context
   const begin = now()
@@ -98,6 +100,9 @@ async function attachPod(
   }
   const { attached, calls } = await attachAll(context, meta.attachments, deadline, {
     started: (attachment) => open.started(attachment.calls),
+    spared: (ids) => {
+      for (const id of ids) spared.add(id)
+    },
     attached: ({ attachment, raw }) => {
       for (const exec of undosOf(attachment, context, raw)) open.undo(exec)
     },
@@ -106,7 +111,7 @@ async function attachPod(
       const ids = new Set(attachment.calls)
       const undos = undosOf(attachment, context, undefined)
         .filter(({ id }) => ids.has(id))
-        .map((exec) => ({ exec, isStarted: true, isUndone: false }))
+        .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
         .reverse()
       const { faults } = await undoCalls(context, undos, request.netns, open, deadline)
       for (const fault of faults) warn(`undo of optional ${title(attachment)}: ${fault.message}`)
@@ -208,11 +213,13 @@ async function rollBack(
   meta: PlannedMeta,
   cause: CniError,
   deadline: number,
+  spared: ReadonlySet<number>,
 ): Promise<CniError> {
   const { request, journal, warn } = context
   const lookup = journal.lookup(meta)
   const calls = lookup.state === 'intact' || lookup.state === 'damaged' ? pendingUndo(lookup.record) : []
-  const { faults } = await undoCalls(context, calls, request.netns, open, deadline)
+  const undos = calls.map((call) => ({ ...call, isSpared: spared.has(call.exec.id) }))
+  const { faults } = await undoCalls(context, undos, request.netns, open, deadline)
   for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, warn)
   if (faults.length === 0) {
     try {

@@ -4,7 +4,13 @@ import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { Result } from '../cni/result.ts'
 import { formatResult } from '../cni/result-conversion.ts'
 import { parseResult } from '../cni/result-parsing.ts'
-import { execDelegate, parseDelegateOutput, type TitledCall } from './delegate.ts'
+import {
+  execDelegate,
+  NotStartedError,
+  parseDelegateOutput,
+  supportedVersions,
+  type TitledCall,
+} from './delegate.ts'
 import type { CallReport, EngineContext } from './engine.ts'
 import { delegateStdin, type RecordedAttachment } from './recorded-plan.ts'
 
@@ -20,6 +26,8 @@ export interface Attached {
 export interface AttachEvents {
   /** Before the first plugin of an attachment runs. */
   started(attachment: RecordedAttachment): void
+  /** When it failed: its calls that never began their work, so that nothing of theirs can be left. */
+  spared(ids: readonly number[]): void
   /** When its last plugin succeeded. */
   attached(attached: Attached): void
   /** When an attachment failed that the pod called optional. */
@@ -46,7 +54,7 @@ export async function attachAll(
     if (failure !== undefined) return
     try {
       events.started(attachment)
-      const done = await attach(context, attachment, deadline, begin, calls)
+      const done = await attach(context, attachment, deadline, begin, calls, events)
       events.attached(done)
       attached[attachment.index] = done
     } catch (error) {
@@ -80,12 +88,13 @@ async function attach(
   deadline: number,
   begin: number,
   calls: CallReport[],
+  events: Pick<AttachEvents, 'spared'>,
 ): Promise<Attached> {
   const { request, conf, executor, now, signal, warn } = context
   const title = `network "${attachment.network}" (${attachment.source})`
   let raw: JsonObject | undefined
   let result: Result | undefined
-  for (const plugin of attachment.plugins) {
+  for (const [position, plugin] of attachment.plugins.entries()) {
     const start = now()
     const timeoutMs = Math.min(
       attachment.timeoutMs ?? conf.delegateTimeoutMs,
@@ -93,6 +102,7 @@ async function attach(
       deadline - start,
     )
     if (signal.aborted || timeoutMs <= 0) {
+      events.spared(attachment.calls.slice(position))
       const why = signal.aborted
         ? 'the runtime ended the call'
         : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
@@ -118,6 +128,10 @@ async function attach(
     let output: unknown
     try {
       output = parseDelegateOutput(await execDelegate(executor, titled, signal), titled)
+    } catch (error) {
+      const hasBegun = await mayHaveBegun(executor, titled, toCniError(error))
+      events.spared(attachment.calls.slice(hasBegun ? position + 1 : position))
+      throw error
     } finally {
       const { network, ifName } = attachment
       calls.push({
@@ -144,6 +158,20 @@ async function attach(
     throw new CniErrorClass(CniErrorCode.Internal, `${title} has no plugin`)
   }
   return { attachment, result, raw }
+}
+
+/**
+ * Whether a plugin whose call failed can have done anything: not when it could not be started, nor when it
+ * refused the version, which is the first thing that it looks at. An IPAM plugin's refusal comes later.
+ */
+async function mayHaveBegun(
+  executor: EngineContext['executor'],
+  { call, cniVersion }: TitledCall,
+  error: CniError,
+): Promise<boolean> {
+  if (error instanceof NotStartedError) return false
+  if (error.code !== CniErrorCode.IncompatibleCniVersion) return true
+  return (await supportedVersions(executor, call)).includes(cniVersion)
 }
 
 /** The result as the next plugin gets it: untouched when it is in the list's version, else converted (CNI-073, CNI-075). */

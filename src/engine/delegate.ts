@@ -13,6 +13,13 @@ export interface TitledCall {
   readonly cniVersion: string
 }
 
+/** A plugin that could not be started at all. */
+export class NotStartedError extends CniError {
+  constructor({ code, message, hint, cause, faults }: CniError) {
+    super(code, message, { ...(hint === undefined ? {} : { hint }), cause, faults })
+  }
+}
+
 /**
  * Runs a delegate and turns every bad end into the typed error, with the delegate's own words.
  *
@@ -29,7 +36,7 @@ export async function execDelegate(
   try {
     exit = await executor.exec(call, signal)
   } catch (error) {
-    throw toCniError(error).at(`${title}: ${call.command} ${call.ifName}`)
+    throw new NotStartedError(toCniError(error).at(`${title}: ${call.command} ${call.ifName}`))
   }
   const said = exit.stderr.trim() === '' ? {} : { faults: [exit.stderr.trim().slice(0, 4096)] }
   if (exit.ended === 'timeout') {
@@ -101,15 +108,22 @@ export function parseDelegateOutput(exit: DelegateExit, { call, title }: TitledC
 
 /** What the plugin says it speaks, for the message of a version error; never fails itself. CNI-036. */
 async function versionSkew(executor: Executor, call: DelegateCall, cniVersion: string): Promise<string> {
-  const asked = `; CNI version ${cniVersion} was asked of "${call.type}"`
+  const versions = await supportedVersions(executor, call)
+  return `; CNI version ${cniVersion} was asked of "${call.type}", it supports ${versions.join(', ')}`
+}
+
+/** The versions that a plugin lists; one that cannot say is of before VERSION. Never fails. CNI-036. */
+export async function supportedVersions(
+  executor: Pick<Executor, 'exec'>,
+  call: DelegateCall,
+): Promise<readonly string[]> {
   try {
     const probe = { ...call, command: 'VERSION' as const, netns: 'dummy', ifName: 'dummy', args: '' }
     const exit = await executor.exec({ ...probe, stdin: '{"cniVersion":"1.1.0"}', timeoutMs: 5000 })
     const reply = JSON.parse(exit.stdout) as { supportedVersions?: unknown }
-    const versions = Array.isArray(reply.supportedVersions) ? reply.supportedVersions : ['0.1.0']
-    return `${asked}, it supports ${versions.join(', ')}`
+    return Array.isArray(reply.supportedVersions) ? reply.supportedVersions.map(String) : ['0.1.0']
   } catch {
     // The plugin cannot say; then it is of before VERSION.
-    return `${asked}, it supports 0.1.0`
+    return ['0.1.0']
   }
 }

@@ -7,6 +7,12 @@ import type { UndoCall } from '../journal/record.ts'
 import { execDelegate } from './delegate.ts'
 import type { CallReport, EngineContext } from './engine.ts'
 
+/** A call to be undone. */
+export interface PendingUndo extends UndoCall {
+  /** Whether its ADD never began: then its DEL is tried, but need not succeed. */
+  readonly isSpared?: boolean
+}
+
 /** How an undo went. */
 export interface UndoOutcome {
   /** One for each call that failed, in the order of the calls. */
@@ -26,7 +32,7 @@ export interface UndoOutcome {
  */
 export async function undoCalls(
   context: Pick<EngineContext, 'executor' | 'now' | 'warn' | 'conf'>,
-  calls: readonly UndoCall[],
+  calls: readonly PendingUndo[],
   netns: string,
   open: OpenJournal | undefined,
   deadline: number,
@@ -36,15 +42,19 @@ export async function undoCalls(
   const faults: CniError[] = []
   const reports: CallReport[] = []
   const begin = now()
-  for (const { exec } of calls) {
+  for (const { exec, isSpared = false } of calls) {
     const start = now()
     // Even past the deadline each delegate gets a chance to free what it holds.
     const timeoutMs = Math.max(1000, Math.min(conf.delegateTimeoutMs, deadline - start))
     try {
       await execDelegate(executor, titledUndo(exec, netns, timeoutMs, searchAlso))
     } catch (error) {
-      faults.push(toCniError(error))
-      continue
+      const fault = toCniError(error)
+      if (!isSpared) {
+        faults.push(fault)
+        continue
+      }
+      warn(`${fault.message}; nothing of it is left, since its ADD never began`)
     } finally {
       const durationMs = now() - start
       reports.push({

@@ -22,6 +22,8 @@ export interface LocalExecutorOptions {
   readonly self: string
   /** Bytes of stdout after which a delegate is ended (CNI-104). */
   readonly maxOutputBytes: number
+  /** A netns that will be probed and does not change before: its interfaces are read at once. */
+  readonly probeAhead: string | undefined
   readonly guard: () => Guard
   /** Where the delegates' stderr goes (CNI-095). */
   readonly stderr: (chunk: Buffer) => void
@@ -35,7 +37,13 @@ const DRAIN_DELAY_MS = 250
 
 /** The executor of the standalone plugin: starts the delegates itself. */
 export function localExecutor(options: LocalExecutorOptions): Executor {
-  const { searchPath } = options
+  const { searchPath, probeAhead } = options
+  const isAhead = probeAhead !== undefined && readNetnsId(probeAhead) !== undefined && !isOwnNetns(probeAhead)
+  const linksAhead = isAhead ? readLinks(probeAhead) : undefined
+  // Told to whoever asks for them, if anybody does.
+  linksAhead?.catch(() => undefined)
+  const linksOf = (netns: string): Promise<string[]> =>
+    linksAhead !== undefined && netns === probeAhead ? linksAhead : readLinks(netns)
   return {
     async probe(netns, types) {
       const plugins = new Map<string, PluginFile | undefined>()
@@ -45,7 +53,7 @@ export function localExecutor(options: LocalExecutorOptions): Executor {
       }
       const netnsId = readNetnsId(netns)
       const isHostNetns = netnsId !== undefined && isOwnNetns(netns)
-      const links = netnsId === undefined || isHostNetns ? [] : await readLinks(netns)
+      const links = netnsId === undefined || isHostNetns ? [] : await linksOf(netns)
       return { netnsId, isHostNetns, links, plugins, searchPath }
     },
     exec: (call, signal) => execDelegate(call, signal, options),

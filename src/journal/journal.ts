@@ -70,7 +70,7 @@ export interface Journal {
    * Writes `planned` and one `exec` DEL for each call under a temporary name, then renames: the record
    * is there in full or not at all.
    *
-   * @throws {CniError} Io; nothing is left behind then.
+   * @throws {CniError} Io, or Internal for a plan that no frame can hold; nothing is left behind then.
    */
   plan(key: JournalKey, planned: PlannedFields, calls: readonly ExecFields[]): OpenJournal
   /** Opens what is there, to append to it. */
@@ -143,6 +143,17 @@ export function openJournalDir(stateDir: string): Journal {
     knows: (containerId) => readNames(join(sandboxes, containerId)).some((name) => !isTemporary(name)),
     plan(key, { meta, netns, netnsId, files }, calls) {
       const directory = directoryOf(key)
+      const bytes = Buffer.concat([
+        encodeHeader(),
+        encodeRecord(FrameKind.planned, [
+          JSON.stringify(meta),
+          netns,
+          netnsId,
+          files.join('\0'),
+          calls.length,
+        ]),
+        ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
+      ])
       // Longer than any interface name, so that it can be none.
       const temporary = join(directory, `.planned-${process.pid}-${Date.now()}`)
       let fd: number | undefined
@@ -154,17 +165,6 @@ export function openJournalDir(stateDir: string): Journal {
           constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND,
           0o600,
         )
-        const bytes = Buffer.concat([
-          encodeHeader(),
-          encodeRecord(FrameKind.planned, [
-            JSON.stringify(meta),
-            netns,
-            netnsId,
-            files.join('\0'),
-            calls.length,
-          ]),
-          ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
-        ])
         writeAll(fd, bytes, temporary)
         renameSync(temporary, pathOf(key))
       } catch (error) {

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, fstatSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError } from '../cni/cni-error.ts'
@@ -78,7 +87,8 @@ export async function lockSandbox(
 }
 
 /**
- * Takes the lock that excludes every ADD and DEL, for GC (CNI-067).
+ * Takes the lock that excludes every ADD and DEL, for GC (CNI-067). Its release removes the lock files of
+ * the containers whose records went meanwhile.
  *
  * @throws {CniError} TryAgainLater, Io.
  */
@@ -103,7 +113,24 @@ export async function lockAllSandboxes(stateDir: string, timeoutMs: number): Pro
     closeSync(fd)
     throw error
   }
-  return { fds: [fd], release: () => closeSync(fd) }
+  const recorded = recordedContainers(stateDir)
+  return {
+    fds: [fd],
+    release: () => {
+      const left = new Set(recordedContainers(stateDir))
+      for (const name of recorded) if (!left.has(name)) unlinkQuietly(join(folder, name))
+      closeSync(fd)
+    },
+  }
+}
+
+function recordedContainers(stateDir: string): string[] {
+  try {
+    return readdirSync(join(stateDir, 'sandboxes'))
+  } catch {
+    // Nothing was ever recorded, or GC itself will say why nothing can be read.
+    return []
+  }
 }
 
 /** Descriptor number of the first lock in the child. */

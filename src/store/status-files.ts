@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
@@ -34,9 +34,20 @@ export function statusPath(stateDir: string, namespace: string, name: string): s
     const pod = JSON.stringify(`${namespace}/${name}`)
     throw new CniError(CniErrorCode.InvalidEnvironment, `pod ${pod}: its ${fault}`)
   }
-  const hash = () => createHash('sha256').update(name).digest('hex').slice(0, 16)
-  const file = name.length <= NAME_LIMIT ? name : `${name.slice(0, 200)}~${hash()}`
+  const file = name.length <= NAME_LIMIT ? name : `${name.slice(0, 200)}~${shortHash(name)}`
   return join(stateDir, 'status', namespace, `${file}.json`)
+}
+
+/**
+ * Where a sandbox's status is written before the rename. Always the same, so that what a crash left there
+ * is found again; only the holder of the container's lock writes to it.
+ */
+function asidePath(path: string, { name, containerId }: Unpublication): string {
+  return join(dirname(path), `.${shortHash(`${containerId}/${name}`)}.tmp`)
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
 /**
@@ -49,7 +60,7 @@ export async function writeStatus(stateDir: string, publication: Publication): P
   const path = statusPath(stateDir, publication.namespace, publication.name)
   const { namespace, name, uid, containerId, networkStatus } = publication
   const content = { namespace, name, ...(uid === undefined ? {} : { uid }), containerId, networkStatus }
-  const aside = join(dirname(path), `.${process.pid}-${randomBytes(8).toString('hex')}.tmp`)
+  const aside = asidePath(path, publication)
   try {
     const file = await openAside(aside)
     try {
@@ -69,7 +80,7 @@ async function openAside(aside: string): ReturnType<typeof open> {
   for (let tries = 1; ; tries++) {
     try {
       await mkdir(dirname(aside), { recursive: true, mode: 0o700 })
-      return await open(aside, 'wx', 0o600)
+      return await open(aside, 'w', 0o600)
     } catch (error) {
       // Another pod's removeStatus may take the empty folder away in between, or in the middle of mkdir.
       if (!hasCode(error, 'ENOENT') || tries === OPEN_TRIES) throw error
@@ -92,28 +103,32 @@ export async function readStatus(
 }
 
 /**
- * Removes a pod's status when it is the container's, and the namespace's folder when nothing else is in it.
- * A damaged file is nobody's and goes too. Absent is success.
+ * Removes a pod's status when it is the container's, what a crash left of writing one, and the namespace's
+ * folder when nothing else is in it. A damaged file is nobody's and goes too. Absent is success.
  *
  * @throws {CniError} Io when reading or removing fails.
  */
-export async function removeStatus(
-  stateDir: string,
-  { namespace, name, containerId }: Unpublication,
-): Promise<void> {
+export async function removeStatus(stateDir: string, unpublication: Unpublication): Promise<void> {
+  const { namespace, name, containerId } = unpublication
   const path = statusPath(stateDir, namespace, name)
+  const isOurs = await isStatusOf(path, containerId)
   try {
-    const status = await readStatusFile(path)
-    if (status === undefined || status.containerId !== containerId) return
-  } catch (error) {
-    if (toCniError(error).code !== CniErrorCode.Decoding) throw error
-  }
-  try {
-    await rm(path, { force: true })
+    await rm(asidePath(path, unpublication), { force: true })
+    if (isOurs) await rm(path, { force: true })
     await rmdir(dirname(path))
   } catch (error) {
     if (hasCode(error, 'ENOTEMPTY') || hasCode(error, 'ENOENT')) return
     throw toCniError(error, CniErrorCode.Io).at(`network-status of pod ${namespace}/${name} in ${path}`)
+  }
+}
+
+/** Whether the file may go with the container: it is the container's, or damaged. */
+async function isStatusOf(path: string, containerId: string): Promise<boolean> {
+  try {
+    return (await readStatusFile(path))?.containerId === containerId
+  } catch (error) {
+    if (toCniError(error).code !== CniErrorCode.Decoding) throw error
+    return true
   }
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { nad } from '../rig/manifests.ts'
+import { stubPlugin } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from './stub-node.ts'
 
@@ -32,9 +33,7 @@ spec('configuration that a delegate gets', (it) => {
     const commands = node.alpha.calls().map(({ command }) => command)
     assert.equal(commands, ['ADD', 'CHECK', 'GC', 'DEL'])
     for (const { command, stdinText } of node.alpha.calls()) {
-      // An escape may be written in another way; the character is the same.
-      const text = (stdinText ?? '').replaceAll('\\u0000', '\\u0000')
-      assert.ok(text.includes(ODD_ARRIVED), `${command}: ${text}\nlacks ${ODD_ARRIVED}`)
+      assert.ok(stdinText?.includes(ODD_ARRIVED), `${command}: ${stdinText}\nlacks ${ODD_ARRIVED}`)
     }
   })
 
@@ -58,6 +57,7 @@ spec('configuration that a delegate gets', (it) => {
 
   it("CNI-070 name and version are the list's, whatever the member says", async () => {
     const node = await stubNode()
+    node.beta.behave({}) // no effects: one link of that name is enough
     const plugins = [
       { type: 'alpha', name: 'own', cniVersion: '0.3.1' },
       { type: 'beta', cniVersion: '9.9.9' },
@@ -109,15 +109,12 @@ spec('configuration that a delegate gets', (it) => {
       const { prevResult, ...input } = inputOf(node, 'alpha', verb)
       // CNI-153: structured, in every member.
       const args = { own: 1, cni: { keep: 'a', over: 'pod', n: 1 } }
-      assert.is(
-        JSON.stringify(input),
-        JSON.stringify({ cniVersion: '1.0.0', type: 'alpha', args, name: 'keys' }).replace(
-          JSON.stringify({ cniVersion: '1.0.0', type: 'alpha', args, name: 'keys' }),
-          JSON.stringify(input),
-        ),
-      )
-      assert.equal(Object.keys(input).sort(), ['args', 'cniVersion', 'name', 'type'])
-      assert.equal(JSON.parse(JSON.stringify(input.args)), args)
+      assert.equal(JSON.parse(JSON.stringify(input)), {
+        cniVersion: '1.0.0',
+        name: 'keys',
+        type: 'alpha',
+        args,
+      })
       assert.is(prevResult === undefined, verb === 'ADD')
     }
   })
@@ -129,7 +126,7 @@ spec('configuration that a delegate gets', (it) => {
       [{ disableCheck: 1 }, '/disableCheck must be true or false'],
       [{ disableGC: 'maybe' }, '/disableGC must be true or false'],
       [{ plugins: [] }, 'no plugins in list'],
-      [{ plugins: undefined, loadOnlyInlinedPlugins: true }, 'loadOnlyInlinedPlugins'],
+      [{ plugins: undefined, loadOnlyInlinedPlugins: true }, "missing 'type'"],
     ] as const) {
       node.write(nad({ name: 'flags', config: { ...list, ...more } }))
       const pod = await node.pod({ networks: 'flags' })
@@ -142,7 +139,8 @@ spec('configuration that a delegate gets', (it) => {
 
   it('CNI-086 a list from a file gets the members of its folder by file name, one from a NAD does not', async () => {
     const node = await stubNode()
-    node.stub('gamma')
+    node.beta.behave({}) // no effects: one link of that name is enough
+    stubPlugin(node.binDir, 'gamma')
     mkdirSync(join(node.confDir, 'dbnet'))
     const file = (name: string, content: object): void =>
       writeFileSync(join(node.confDir, name), JSON.stringify(content))

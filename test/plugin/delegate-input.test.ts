@@ -97,7 +97,7 @@ spec('CNI_ARGS of a delegate', (it) => {
 
   it('CNI-018 CNI-020 is strict and says IgnoreUnknown once, however it came', async () => {
     const node = await stubNode()
-    for (const [index, [given, expected]] of [
+    const forms: [given: string, expected: string][] = [
       [
         'K8S_POD_NAMESPACE=default;K8S_POD_NAME=pod-0;;',
         'IgnoreUnknown=1;K8S_POD_NAME=pod-0;K8S_POD_NAMESPACE=default',
@@ -105,7 +105,8 @@ spec('CNI_ARGS of a delegate', (it) => {
       ['IgnoreUnknown=true;FOO=1;IgnoreUnknown=1', 'FOO=1;IgnoreUnknown=true'],
       ['IgnoreUnknown=0;FOO=1', 'FOO=1;IgnoreUnknown=1'],
       ['', ''],
-    ].entries()) {
+    ]
+    for (const [index, [given, expected]] of forms.entries()) {
       const pod = await node.pod({ name: `pod-${index}`, networks: '' })
       assertAdded(await pod.run('ADD', { args: given }))
       const call = node.calls().at(-1)

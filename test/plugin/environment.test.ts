@@ -123,10 +123,11 @@ spec('environment of the runtime', (it) => {
     assertRefused(await call('FLY', {}, { conf: 'junk' }), 6, 'net-conf')
   })
 
-  it('without CNI_COMMAND it is the command line tool: nothing on stdout, help on stderr', async () => {
+  it('CNI-010 no CNI_COMMAND: an empty stdout, a description with the versions on stderr, status 0', async () => {
     const run = await runPlexus(undefined, {})
-    assert.is(run.stdout, '')
-    assert.match(run.stderr, '--help')
+    assert.equal([run.status, run.stdout], [0, ''])
+    assert.match(run.stderr, 'CNI meta-plugin')
+    assert.match(run.stderr, '0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0')
   })
 
   it('CNI-012 the own namespace of the node is refused before any delegate, unless overridden', async () => {

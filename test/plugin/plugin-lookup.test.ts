@@ -61,9 +61,12 @@ spec('a binary that is missing', (it) => {
     writeFileSync(join(node.binDir, 'plain'), 'no program', { mode: 0o644 })
     node.write(nad({ name: 'plain', config: { cniVersion: '1.0.0', type: 'plain' } }))
     const pod = await node.pod({ networks: 'alpha-net,plain' })
+    const before = await node.watch(pod)
     assertRefused(await pod.run('ADD'), 5, 'network "plain"', join(node.binDir, 'plain'), 'cannot be started')
     assert.equal(node.steps().slice(0, 2), ['primary ADD eth0', 'alpha ADD net1'])
     assert.equal(node.steps().slice(2), ['alpha DEL net1', 'primary DEL eth0'])
+    await node.assertClean(before)
+    assertDone(await pod.run('DEL'))
   })
 
   it('CNI-013 an empty element of CNI_PATH is not the working directory', async () => {

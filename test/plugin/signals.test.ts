@@ -148,8 +148,9 @@ spec('a plugin that is being installed (ETXTBSY)', (it) => {
     const before = await node.watch(pod)
     const held = holdForWriting(node)
     assertRefused(await pod.run('ADD'), 11, 'plugin "beta" is busy', node.beta.path, 'network "beta-net"')
+    // `beta` never began, so that its DEL, which is not possible either, is not missed.
+    await node.assertClean(before)
     closeSync(held)
-    // The undo of `beta` was not possible either; DEL does it.
     assertDone(await pod.run('DEL'))
     await node.assertClean(before)
   })

@@ -1,23 +1,18 @@
-import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import {
   copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
-import process from 'node:process'
 import { setTimeout } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { compileFixture } from './compiled-fixture.ts'
 import { readCalls, type StubCall } from './stub-calls.ts'
-import { CACHE_DIR } from './temp-dir.ts'
 
 export type { StubCall } from './stub-calls.ts'
 
@@ -105,8 +100,6 @@ export interface StubPlugin {
   reached(count: number, command?: StubCommand, timeoutMs?: number): Promise<StubCall[]>
 }
 
-const SOURCE = fileURLToPath(new URL('../fixtures/delegates/stub.c', import.meta.url))
-
 /**
  * Puts a recording stub plugin under a type's name into a bin directory.
  *
@@ -117,7 +110,7 @@ export function stubPlugin(binDir: string, type: string, behaviour: StubBehaviou
   const path = join(binDir, type)
   const state = join(binDir, '.stub')
   mkdirSync(join(state, 'calls'), { recursive: true, mode: 0o700 })
-  const compiled = compileStub()
+  const compiled = compileFixture('delegates/stub.c')
   rmSync(path, { force: true })
   try {
     linkSync(compiled, path)
@@ -156,35 +149,6 @@ export function stubPlugin(binDir: string, type: string, behaviour: StubBehaviou
 /** All calls of all stubs in a bin directory, oldest first. */
 export function stubCalls(binDir: string): StubCall[] {
   return readCalls(binDir)
-}
-
-/** Compiles the stub once per content into the cache; safe when several processes do. */
-function compileStub(): string {
-  const digest = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16)
-  const binary = join(CACHE_DIR, 'stub', digest)
-  if (existsSync(binary)) return binary
-  mkdirSync(join(CACHE_DIR, 'stub'), { recursive: true, mode: 0o700 })
-  const aside = `${binary}.${process.pid}`
-  // Static: it is started thousands of times, and the dynamic linker is half of its time.
-  const args = [
-    '-std=gnu11',
-    '-O2',
-    '-static',
-    '-Wall',
-    '-Wextra',
-    '-Wno-format-truncation',
-    '-o',
-    aside,
-    SOURCE,
-  ]
-  try {
-    execFileSync('gcc', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new Error(`cannot compile the stub plugin (needs gcc and libc6-dev): ${reason}`, { cause: error })
-  }
-  renameSync(aside, binary)
-  return binary
 }
 
 function behaviourLines(behaviour: StubBehaviour, prefix: string): string[] {

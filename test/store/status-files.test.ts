@@ -1,5 +1,15 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
@@ -73,6 +83,33 @@ spec('published status', (it) => {
     await writeStatus(stateDir, publication({ name: 'upf-1' }))
     await removeStatus(stateDir, publication())
     assert.equal(readdirSync(join(stateDir, 'status/telco')), ['upf-1.json'])
+  })
+
+  it('what a crash left before the rename goes with the next write or removal of the container', async () => {
+    const stateDir = temporaryFolder()
+    const folder = join(stateDir, 'status/telco')
+    await writeStatus(stateDir, publication())
+    await removeStatus(stateDir, publication())
+    // A folder in its place is what makes the rename fail: the name before it can then be seen.
+    mkdirSync(statusPath(stateDir, 'telco', 'upf-0'), { recursive: true })
+    const names: string[] = []
+    const watcher = watch(folder, (_, name) => void (name?.endsWith('.tmp') && names.push(name)))
+    await codeOf(writeStatus(stateDir, publication()))
+    for (let tries = 0; tries < 100 && names.length === 0; tries++) await setTimeout(10)
+    watcher.close()
+    rmdirSync(statusPath(stateDir, 'telco', 'upf-0'))
+    const torn = join(folder, names[0] ?? 'none')
+
+    writeFileSync(torn, '{"containe')
+    await removeStatus(stateDir, publication({ containerId: 'c2' }))
+    assert.ok(existsSync(torn), 'another container may be writing')
+    await removeStatus(stateDir, publication())
+    assert.equal(readdirSync(join(stateDir, 'status')), [])
+
+    mkdirSync(folder)
+    writeFileSync(torn, '{"containe')
+    await writeStatus(stateDir, publication())
+    assert.equal(readdirSync(folder), ['upf-0.json'])
   })
 
   it('NPWG-117 removing what is not there is success', async () => {
