@@ -6,7 +6,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject } from '../cni/json.ts'
 import { type CniRequest, parseRequest, parseVersionRequest } from '../cni/request.ts'
 import { isCniVersion } from '../cni/version.ts'
-import { type NetConf, parseNetConf } from '../config/net-conf.ts'
+import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
 import type { EngineContext } from '../engine/engine.ts'
 import { isForgotten, runVerb } from '../engine/verb.ts'
 import { type Guard, startGuard } from '../executor/guard.ts'
@@ -47,11 +47,13 @@ export async function runCniPlugin(): Promise<void> {
 }
 
 async function answerCall(env: Record<string, string>, stdin: string, signal: AbortSignal): Promise<string> {
+  const startedAt = performance.now()
   const request = parseRequest(env, stdin, {
     hasBinDir: ({ binDir }) => typeof binDir === 'string' && binDir !== '',
   })
-  const conf = parseNetConf(request.stdin)
+  const conf = request.command === 'DEL' ? parseDelConf(request.stdin) : parseNetConf(request.stdin)
   const log = openLog(conf)
+  if (request.command === 'DEL') for (const warning of conf.warnings) log.warn(warning)
   // The store's code is loaded while flock(1) runs.
   const [lock, store] = await Promise.all([takeLock(request, conf), openStore(conf)])
   let guard: Guard | undefined
@@ -80,11 +82,11 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
         stderr: (chunk) => process.stderr.write(chunk),
       }),
       now: () => performance.now(),
+      startedAt,
       warn: (message) => log.warn(message),
     }
-    const start = performance.now()
     const { answer } = await runVerb(context)
-    log.info(request, performance.now() - start)
+    log.info(request, performance.now() - startedAt)
     return answer === undefined ? '' : JSON.stringify(answer)
   } catch (error) {
     log.error(toCniError(error))

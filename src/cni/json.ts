@@ -1,5 +1,6 @@
 import { CniError } from './cni-error.ts'
 import { CniErrorCode } from './codes.ts'
+import { locateJson, toLocator } from './json-position.ts'
 
 /** A JSON object whose keys are not known in advance. */
 export type JsonObject = { [key: string]: unknown }
@@ -23,15 +24,19 @@ const keepDigits: SourceReviver = (_key, value, context) =>
  * Parses JSON so that `JSON.stringify` gives every number back to the digit: one that a double cannot
  * hold, or that is written in another way (`1.0`, `1e3`), becomes a raw value. CNI-071.
  *
- * @throws {CniError} Decoding, with the position the parser names.
+ * @throws {CniError} Decoding, with line and column of the fault.
  */
 export function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown)
   } catch (error) {
-    throw new CniError(CniErrorCode.Decoding, `${what} is not JSON: ${(error as Error).message}`, {
-      cause: error,
-    })
+    // The parser's own message quotes what stands around the fault, which may be a secret.
+    const { fault } = locateJson(text)
+    const where =
+      fault === undefined
+        ? String((error as Error).name)
+        : `${toLocator(text)(fault.offset)}: ${fault.reason}`
+    throw new CniError(CniErrorCode.Decoding, `${what} is not JSON: ${where}`)
   }
 }
 

@@ -1,5 +1,5 @@
 import { networkOf } from '../cni/address.ts'
-import { CniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError, toShown } from '../cni/faults.ts'
 import { type JsonObject, toNumber } from '../cni/json.ts'
@@ -163,6 +163,25 @@ function readNetworks(cidrs: readonly string[]): string[] {
   })
   if (faults.length > 0) throw toFaultsError(CniErrorCode.InvalidNetworkConfig, '', faults)
   return networks
+}
+
+/**
+ * The configuration of a DEL. What is recorded can be undone whatever has become of the net-conf since
+ * (design §5): of one that is wrong by now only the folders count, and no default network is guessed.
+ */
+export function parseDelConf(conf: JsonObject): NetConf {
+  try {
+    return parseNetConf(conf)
+  } catch (error) {
+    const folders = Object.fromEntries(
+      ['stateDir', 'cniDir', 'binDir', 'manifests'].flatMap((key) => {
+        const value = conf[key]
+        return typeof value === 'string' && value.startsWith('/') ? [[key, value]] : []
+      }),
+    )
+    const warning = `the net-conf is wrong by now, only what is recorded is undone: ${toCniError(error).message}`
+    return { ...parseNetConf({ type: 'plexus', ...folders }), autoConfDir: '', warnings: [warning] }
+  }
 }
 
 type SecondsKey = 'addTimeout' | 'delegateTimeout' | 'lockTimeout' | 'readinessTimeout'

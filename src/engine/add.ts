@@ -42,9 +42,8 @@ const UNDO_SHARE = 0.25
  * journal still knows it.
  */
 export async function add(context: EngineContext): Promise<AddOutcome> {
-  const { request, conf, journal, now } = context
-  const begin = now()
-  const deadline = begin + conf.addTimeoutMs
+  const { request, conf, journal, startedAt } = context
+  const deadline = startedAt + conf.addTimeoutMs
   const key = { containerId: request.containerId, ifName: request.ifName }
   await clearRemains(context, key, deadline)
   const { plan, identity, facts } = await planRequest(context)

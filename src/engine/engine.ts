@@ -16,6 +16,8 @@ export interface EngineContext {
   readonly signal: AbortSignal
   /** Milliseconds on a clock that never jumps. */
   readonly now: () => number
+  /** When the request came, on that clock: what waited for a lock or a turn is part of its time. */
+  readonly startedAt: number
   /** Tells what we went on without; never throws. */
   readonly warn: (message: string) => void
 }

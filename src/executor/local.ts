@@ -122,6 +122,7 @@ function execOnce(
       return
     }
     const guard = options.guard()
+    // Ahead of its stdin: what is not watched yet has nothing to work with should we be killed now.
     guard.watch(group)
     let ended: DelegateExit['ended']
     let killTimer: NodeJS.Timeout | undefined

@@ -18,6 +18,7 @@ import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
 import { type ExecFields, encodeExec, FrameKind } from '../executor/frame.ts'
+import { readBootId } from './boot-id.ts'
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_VERSION } from './format.ts'
 import { type JournalRecord, toJournalRecord } from './record.ts'
 
@@ -130,7 +131,7 @@ export function openJournalDir(stateDir: string): Journal {
       const isDamaged = decoded.state === 'damaged'
       return {
         state: isDamaged ? 'damaged' : 'intact',
-        record: toJournalRecord(decoded.frames, isDamaged),
+        record: toJournalRecord(decoded.frames, isDamaged, readBootId()),
       }
     },
     keys() {
@@ -151,6 +152,7 @@ export function openJournalDir(stateDir: string): Journal {
           netnsId,
           files.join('\0'),
           calls.length,
+          readBootId(),
         ]),
         ...calls.map((exec) => encodeRecord(FrameKind.exec, encodeExec(exec))),
       ])

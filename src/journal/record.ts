@@ -24,8 +24,17 @@ export interface JournalRecord {
   readonly isDamaged: boolean
 }
 
-/** Puts the frames of a file together. */
-export function toJournalRecord(frames: readonly Frame[], isDamaged: boolean): JournalRecord {
+/**
+ * Puts the frames of a file together.
+ *
+ * @param bootId Of the node now; left out where it does not matter. What was appended without a sync before another boot may be lost, so
+ * each call of such a record counts as started.
+ */
+export function toJournalRecord(
+  frames: readonly Frame[],
+  isDamaged: boolean,
+  bootId?: string,
+): JournalRecord {
   const execs = new Map<number, ExecFields>()
   const started = new Set<number>()
   const undone = new Set<number>()
@@ -33,10 +42,13 @@ export function toJournalRecord(frames: readonly Frame[], isDamaged: boolean): J
   let complete: JsonObject | undefined
   let isPublished = false
   let failedDels = 0
+  let isOfThisBoot = true
   for (const { kind, fields } of frames) {
     const id = decodeNumber(fields[0])
-    if (kind === FrameKind.planned) planned = readObject(fields[0])
-    else if (kind === FrameKind.complete) complete = readObject(fields[0])
+    if (kind === FrameKind.planned) {
+      planned = readObject(fields[0])
+      isOfThisBoot = bootId === undefined || fields[5] === undefined || fields[5].toString() === bootId
+    } else if (kind === FrameKind.complete) complete = readObject(fields[0])
     else if (kind === FrameKind.published) isPublished = true
     else if (kind === FrameKind.attempted) failedDels++
     else if (kind === FrameKind.started && id !== undefined) started.add(id)
@@ -48,7 +60,11 @@ export function toJournalRecord(frames: readonly Frame[], isDamaged: boolean): J
   }
   const calls = [...execs.values()]
     .sort((left, right) => left.id - right.id)
-    .map((exec) => ({ exec, isStarted: isDamaged || started.has(exec.id), isUndone: undone.has(exec.id) }))
+    .map((exec) => ({
+      exec,
+      isStarted: isDamaged || !isOfThisBoot || started.has(exec.id),
+      isUndone: undone.has(exec.id),
+    }))
   return { planned, complete, calls, isPublished, failedDels, isDamaged }
 }
 

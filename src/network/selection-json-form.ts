@@ -1,7 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
-import { type JsonPositions, locateJson, pointerToken, toLocator } from './json-position.ts'
+import { type JsonPositions, locateJson, pointerToken, toLocator } from '../cni/json-position.ts'
 import { readElement } from './selection-keys.ts'
 import { elementReport, type SelectionFindings } from './selection-report.ts'
 import type { ReportedElement } from './selection-validation.ts'

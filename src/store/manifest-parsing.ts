@@ -4,7 +4,7 @@ import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
-import { locateJson, toLocator } from '../network/json-position.ts'
+import { locateJson, toLocator } from '../cni/json-position.ts'
 
 /** One object of a manifest file, members of a List one by one. */
 interface ManifestObject {

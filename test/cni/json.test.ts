@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { toCniError } from '../../src/cni/cni-error.ts'
 import { isJsonObject, parseJson, toNumber } from '../../src/cni/json.ts'
 import { spec } from '../spec.ts'
 import { thrownBy } from './thrown.ts'
@@ -23,4 +24,19 @@ spec('JSON', (it) => {
   for (const value of [null, [], 'x', 1, true, undefined]) {
     it(`${JSON.stringify(value)} is no object`, () => assert.not(isJsonObject(value)))
   }
+})
+
+spec('a JSON text that is none', (it) => {
+  it('is refused with line and column, and nothing around the fault is quoted: it may be a secret', () => {
+    const text = '{\n  "password": "hunter2",\n  "x": oops\n}'
+    try {
+      parseJson(text, 'spec.config of NAD a/b')
+      assert.unreachable()
+    } catch (error) {
+      assert.is(
+        toCniError(error).message,
+        'spec.config of NAD a/b is not JSON: 3:8: expected a value, found "o"',
+      )
+    }
+  })
 })

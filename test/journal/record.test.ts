@@ -131,4 +131,11 @@ spec('journal record', (it) => {
     const meta = '{"big":9007199254740993,"x":1.0}'
     assert.is(JSON.stringify(toJournalRecord([frame(FrameKind.planned, meta)], false).planned), meta)
   })
+
+  it('after another boot every call counts as started: its `started` may never have reached the disk', () => {
+    const first = frame(FrameKind.planned, '{}', '', '', '', 1, 'boot-1')
+    const frames = [first, call(FrameKind.exec, exec(0))]
+    assert.equal(pendingUndo(toJournalRecord(frames, false, 'boot-1')), [])
+    assert.is(pendingUndo(toJournalRecord(frames, false, 'boot-2')).length, 1)
+  })
 })

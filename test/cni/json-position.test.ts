@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import { locateJson, toLocator } from '../../src/network/json-position.ts'
+import { locateJson, toLocator } from '../../src/cni/json-position.ts'
 import { spec } from '../spec.ts'
 
 spec('positions in JSON', (it) => {
