@@ -7,9 +7,6 @@ import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { assertAdded, assertDone } from './stub-node.ts'
 
-/** `PLEXUS_CRASH=all`: before and after every single effect; else after each, and before every fifth. */
-const IS_COMPLETE = process.env.PLEXUS_CRASH === 'all'
-
 /** Nodes that work side by side, one for each core of a small machine. */
 const NODES = 2
 
@@ -67,7 +64,11 @@ async function killEverywhere(verb: 'ADD' | 'DEL', aftermath: Aftermath): Promis
     assertDone(await first.run('DEL'))
     const bridges = await linkNames(node)
     while (effects.length === 0) {
-      const point = pointAt(points++)
+      const point: KillPoint = {
+        effect: 1 + Math.floor(points / 2),
+        when: points % 2 === 0 ? 'before' : 'after',
+      }
+      points += 1
       const pod = await newPod(node)
       if (verb === 'DEL') assertAdded(await pod.run('ADD'))
       const killed = await crash(point, (call) => pod.run(verb, call))
@@ -92,15 +93,6 @@ async function killEverywhere(verb: 'ADD' | 'DEL', aftermath: Aftermath): Promis
   await Promise.all(Array.from({ length: NODES }, work))
   assert.equal(faults, [])
   return effects
-}
-
-/** The points in their order. What is after an effect is nearly what is before the next one. */
-function pointAt(index: number): KillPoint {
-  if (IS_COMPLETE) return { effect: 1 + Math.floor(index / 2), when: index % 2 === 0 ? 'before' : 'after' }
-  const five = Math.floor(index / 6) * 5
-  return index % 6 === 5
-    ? { effect: five + 5, when: 'before' }
-    : { effect: five + 1 + (index % 6), when: 'after' }
 }
 
 /** The effects that make up a call are among those at which it was killed. */
