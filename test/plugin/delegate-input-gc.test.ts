@@ -24,7 +24,7 @@ const gcCalls = (node: StubNode): StubCall[] => node.calls().filter(({ command }
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
 spec('GC', (it) => {
-  it('CNI-062 CNI-064 CNI-087 each network gets its own interfaces of the containers that are valid, by both keys', async () => {
+  it('CNI-062 CNI-064 CNI-069 CNI-087 each network gets its own interfaces of the containers that are valid, by both keys', async () => {
     const node = await gcNode()
     const [one, two] = [await node.pod(), await node.pod({ name: 'two', networks: 'beta-net@data0' })]
     for (const pod of [one, two]) assertAdded(await pod.run('ADD'))

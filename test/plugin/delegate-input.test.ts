@@ -10,7 +10,7 @@ const VARIABLES = ['CNI_ARGS', 'CNI_COMMAND', 'CNI_CONTAINERID', 'CNI_IFNAME', '
 const argsOf = ({ env }: StubCall): string[] => (env.CNI_ARGS ?? '').split(';')
 
 spec('environment of a delegate', (it) => {
-  it('CNI-089 is the whole one of the runtime with the six CNI variables replaced, each there once', async () => {
+  it('CNI-015 CNI-089 is the whole one of the runtime with the six CNI variables replaced, each there once', async () => {
     const node = await stubNode()
     const pod = await node.pod()
     const tracing = {
