@@ -24,7 +24,7 @@ spec('host ports of the default network', (it) => {
     await node.host.exec('ip', ['link', 'set', 'lan0', 'up'])
     await outside.exec('ip', ['addr', 'add', '192.0.2.2/24', 'dev', 'lan1'])
     await outside.exec('ip', ['link', 'set', 'lan1', 'up'])
-    await node.host.exec('sysctl', ['-qw', 'net.ipv4.ip_forward=1'])
+    await node.host.exec('sh', ['-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward'])
 
     const chain = (network: number): object => ({
       cniVersion: '1.0.0',

@@ -1,26 +1,34 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { podArgs } from '../rig/manifests.ts'
+import { enterNetns } from '../rig/netns.ts'
 import { PLEXUS } from '../rig/plexus.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from './stub-node.ts'
 
+function callOf(node: StubNode, pod: TestPod): NodeJS.ProcessEnv {
+  return {
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    PLEXUS,
+    CNI_COMMAND: 'ADD',
+    CNI_CONTAINERID: pod.containerId,
+    CNI_NETNS: pod.netns.path,
+    CNI_IFNAME: 'eth0',
+    CNI_ARGS: podArgs(pod.manifest, pod.containerId),
+    CNI_PATH: node.binDir,
+  }
+}
+
 /** ADD by a shell line, in which `$PLEXUS` is our executable; stdin is the net-conf. */
-function addBy(line: string, node: StubNode, pod: TestPod, conf = node.conf()) {
-  const { status, stdout } = spawnSync('ip', ['netns', 'exec', node.host.name, '/bin/sh', '-c', line], {
-    env: {
-      PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-      PLEXUS,
-      CNI_COMMAND: 'ADD',
-      CNI_CONTAINERID: pod.containerId,
-      CNI_NETNS: pod.netns.path,
-      CNI_IFNAME: 'eth0',
-      CNI_ARGS: podArgs(pod.manifest, pod.containerId),
-      CNI_PATH: node.binDir,
-    },
-    input: JSON.stringify(conf),
+function addBy(line: string, node: StubNode, pod: TestPod) {
+  const { status, stdout } = spawnSync(...enterNetns(node.host.path, '/bin/sh', ['-c', line]), {
+    env: callOf(node, pod),
+    input: JSON.stringify(node.conf()),
     encoding: 'utf8',
     timeout: 20_000,
   })
@@ -53,21 +61,25 @@ spec('a caller with odd standard streams', (it) => {
   it('CNI-022 stdin is a non-blocking pipe that fills slowly', async () => {
     const node = await stubNode()
     const pod = await node.pod()
-    const script = [
-      'import os, subprocess, sys, time',
-      'conf = sys.stdin.buffer.read()',
-      'ours, theirs = os.pipe()',
-      'os.set_blocking(ours, False)',
-      'process = subprocess.Popen([os.environ["PLEXUS"]], stdin=ours)',
-      'time.sleep(0.3)',
-      'os.write(theirs, conf[:20])',
-      'time.sleep(0.3)',
-      'os.write(theirs, conf[20:])',
-      'os.close(theirs)',
-      'sys.exit(process.wait())',
-    ]
-    const added = addBy(`exec python3 -c '${script.join('\n')}'`, node, pod)
-    assert.is(added.status, 0, added.stdout)
+    const fifo = join(node.confDir, 'stdin')
+    execFileSync('mkfifo', [fifo])
+    // A reader that does not block may open it before there is a writer; the child shares its flags.
+    const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK)
+    const writer = openSync(fifo, constants.O_WRONLY)
+    const child = spawn(...enterNetns(node.host.path, PLEXUS, []), {
+      env: callOf(node, pod),
+      stdio: [reader, 'pipe', 'inherit'],
+    })
+    closeSync(reader)
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    child.stdout?.resume()
+    const conf = JSON.stringify(node.conf())
+    for (const piece of [conf.slice(0, 20), conf.slice(20)]) {
+      await setTimeout(300)
+      writeSync(writer, piece)
+    }
+    closeSync(writer)
+    assert.is(await ended, 0)
     assertDone(await pod.run('DEL'))
   })
 })
