@@ -51,8 +51,9 @@ spec('README.md', (it) => {
   it('the tour works as it is written and leaves nothing', async () => {
     const base = tempDir('readme')
     const outputs = await takeTour(join(base, 'tour'))
-    const [, , explained = '', added = '', shown = '', deleted = '', cleaned] = outputs
-    assert.is(outputs.length, 7)
+    const [, , explained = '', added = '', shown = '', deleted = '', cleaned, example = ''] = outputs
+    assert.is(outputs.length, 8)
+    assert.match(example, 'net1')
 
     for (const word of ['eth0', 'net1', 'data0']) assert.match(explained, word)
 
