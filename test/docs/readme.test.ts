@@ -53,7 +53,7 @@ spec('README.md', (it) => {
     const outputs = await takeTour(join(base, 'tour'))
     const [, , explained = '', added = '', shown = '', deleted = '', cleaned, example = ''] = outputs
     assert.is(outputs.length, 8)
-    assert.match(example, 'net1')
+    assert.match(example, 'eth0')
 
     for (const word of ['eth0', 'net1', 'data0']) assert.match(explained, word)
 
