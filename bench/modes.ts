@@ -1,3 +1,4 @@
+import { daemonMode } from './daemon-mode.ts'
 import type { Recording } from './recording.ts'
 import type { Program } from './runner.ts'
 import { type BenchPod, pluginCall, type Verb, type Workload } from './workload.ts'
@@ -35,6 +36,8 @@ export const MODES: Readonly<Record<string, (context: ModeContext) => Mode>> = {
       pluginCall(workload, verb, pod, { executable: plexus, manifests: workload.manifests(blockSize) }),
     ],
   }),
+  daemon: (context) => daemonMode('daemon', context),
+  'daemon-parallel': (context) => daemonMode('daemon-parallel', context, { parallel: true }),
   'limit-aa': (context) => delegatesAlone('limit-aa', context),
 }
 

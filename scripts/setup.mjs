@@ -19,6 +19,7 @@ const PACKAGES = {
   // udhcpd, the DHCP server that answers the dhcp plugin's daemon.
   'busybox-static': ['busybox'],
   gcc: ['gcc'],
+  'musl-tools': ['musl-gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
 }
 
@@ -26,7 +27,15 @@ const PACKAGES = {
 const PURPOSES = {
   test: Object.keys(PACKAGES),
   demo: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'nftables', 'iputils-ping'],
-  bench: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'gcc', 'libc6-dev'],
+  bench: [
+    'containernetworking-plugins',
+    'iproute2',
+    'util-linux',
+    'iptables',
+    'gcc',
+    'musl-tools',
+    'libc6-dev',
+  ],
   check: [],
 }
 
@@ -155,12 +164,17 @@ function installPackages(names) {
 
 /** Builds dist/ when a source is newer. */
 function buildBundle() {
-  const sources = ['src', 'scripts']
+  const sources = ['src', 'scripts', 'native']
   const newest = Math.max(...[...sources, 'package-lock.json'].map((path) => newestTime(root + path)))
-  if (existsSync(`${root}dist/main.cjs`) && statSync(`${root}dist/main.cjs`).mtimeMs > newest) return
+  const built = ['dist/main.cjs', ...(isThere('gcc') ? ['dist/native/plexus'] : [])].map(
+    (path) => root + path,
+  )
+  if (built.every((path) => existsSync(path) && statSync(path).mtimeMs > newest)) return
   say('building dist/')
   if (!run(`${root}node_modules/node/bin/node`, ['scripts/build.ts']))
     fail('the build failed; its output is above')
+  if (!run(`${root}node_modules/node/bin/node`, ['scripts/build-native.mjs']))
+    fail('the shim does not compile; its output is above')
 }
 
 /** Of a file, or of a folder with all that is in it (the folders' own times show what was removed). */

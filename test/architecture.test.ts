@@ -39,7 +39,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   execa: ['src/executor/'],
   'ipaddr.js': ['src/cni/address.ts'],
   pino: ['src/cli/', 'src/daemon/', 'src/main.ts'],
-  yaml: ['src/store/', 'src/cli/'],
+  'prom-client': ['src/daemon/'],
+  yaml: ['src/store/', 'src/cli/', 'src/daemon/'],
   yargs: ['src/cli/'],
   '@kubernetes/client-node': ['src/store/'],
 }

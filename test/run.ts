@@ -19,6 +19,7 @@ const TIERS: readonly Tier[] = [
   { folder: 'cluster', byDefault: false, atOnce: 1, timeLimitMs: 300_000 },
   { folder: 'examples', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
   { folder: 'plugin', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
+  { folder: 'daemon', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
   { folder: 'node', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
   { folder: '', byDefault: true, atOnce: 2, timeLimitMs: 60_000 },
 ]

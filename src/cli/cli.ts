@@ -8,7 +8,7 @@ import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import { packageVersion } from './package-version.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'demo']
+const COMMANDS = ['list', 'show', 'explain', 'demo', 'daemon']
 
 /** yargs's words that a newcomer would not understand. */
 const STRINGS = {
@@ -157,6 +157,19 @@ async function runCommand(args: readonly string[]): Promise<number> {
       async ({ binDir, stateDir, manifests }) => {
         const { runDemo } = await import('./demo.ts')
         exitCode = await runDemo({ binDirs: binDir, stateDir, manifests })
+      },
+    )
+    .command(
+      'daemon',
+      'Serves the shims of this node until it is told to stop',
+      (command) =>
+        command.option('config', {
+          ...once('config', { describe: "The daemon's configuration, YAML or JSON" }),
+          demandOption: true,
+        }),
+      async ({ config }) => {
+        const { runDaemon } = await import('./daemon.ts')
+        exitCode = await runDaemon({ config })
       },
     )
     .demandCommand(1, 'no command given')

@@ -1,10 +1,11 @@
 import { networkOf } from '../cni/address.ts'
-import { CniError, toCniError } from '../cni/cni-error.ts'
+import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError, toShown } from '../cni/faults.ts'
 import { type JsonObject, toNumber } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { netConfSchema } from './net-conf-schema.ts'
+import { schemaError } from './schema-error.ts'
 import { validateNetConf } from './validators.ts'
 
 /** Plexus's own configuration with every default applied. Durations are milliseconds. */
@@ -93,7 +94,8 @@ const LOG_LEVELS = {
  */
 export function parseNetConf(conf: JsonObject): NetConf {
   const raw: RawConf = withNumbers(conf)
-  if (!validateNetConf(raw)) throw schemaError(validateNetConf.errors ?? [])
+  if (!validateNetConf(raw))
+    throw schemaError('net-conf', validateNetConf.errors ?? [], Object.keys(netConfSchema.properties))
   const text = (key: keyof RawConf): string | undefined => {
     const value = raw[key]
     return typeof value === 'string' && value !== '' ? value : undefined
@@ -206,24 +208,3 @@ function unknownKeys(conf: JsonObject): string[] {
 
 /** Keys of a list that a runtime may leave in a member. */
 const COMMON_LIST_KEYS = ['cniVersions', 'disableCheck', 'disableGC', 'loadOnlyInlinedPlugins']
-
-interface SchemaFault {
-  readonly instancePath: string
-  readonly message?: string | undefined
-  readonly params: unknown
-}
-
-function schemaError(errors: readonly SchemaFault[]): CniError {
-  const faults = errors.map(({ instancePath, message = 'is wrong', params }) => {
-    const allowed = (params as { allowedValues?: unknown[] }).allowedValues
-    const suffix =
-      allowed === undefined ? '' : `: ${allowed.map((value) => JSON.stringify(value)).join(', ')}`
-    return `net-conf${instancePath === '' ? '' : ` ${instancePath}`} ${message}${suffix}`
-  })
-  const [first = 'net-conf is wrong'] = faults
-  return new CniError(
-    CniErrorCode.InvalidNetworkConfig,
-    faults.length > 1 ? `${first} (and ${faults.length - 1} more)` : first,
-    { faults, hint: 'docs/configuration.md lists every key with its type' },
-  )
-}

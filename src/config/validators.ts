@@ -6,3 +6,6 @@ const ajv = new Ajv(ajvOptions)
 
 /** Checks a net-conf; faults are in its `errors`. */
 export const validateNetConf: ValidateFunction = ajv.compile(schemas.validateNetConf)
+
+/** Checks a daemon configuration; faults are in its `errors`. */
+export const validateDaemonConf: ValidateFunction = ajv.compile(schemas.validateDaemonConf)

@@ -2,7 +2,12 @@ import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { parseDelegateFailure } from '../cni/delegate-error.ts'
 import { parseJson } from '../cni/json.ts'
-import type { DelegateCall, DelegateExit, Executor } from '../executor/executor.ts'
+import {
+  type DelegateCall,
+  type DelegateExit,
+  type Executor,
+  ExecutorLostError,
+} from '../executor/executor.ts'
 
 /** A delegate's call and where it stands, for messages. */
 export interface TitledCall {
@@ -36,6 +41,7 @@ export async function execDelegate(
   try {
     exit = await executor.exec(call, signal)
   } catch (error) {
+    if (error instanceof ExecutorLostError) throw error.at(`${title}: ${call.command} ${call.ifName}`)
     throw new NotStartedError(toCniError(error).at(`${title}: ${call.command} ${call.ifName}`))
   }
   const said = exit.stderr.trim() === '' ? {} : { faults: [exit.stderr.trim().slice(0, 4096)] }

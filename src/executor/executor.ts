@@ -1,3 +1,4 @@
+import { CniError } from '../cni/cni-error.ts'
 import type { HostFacts } from '../plan/host-facts.ts'
 import type { DefaultRouteChange } from '../plan/route-change.ts'
 
@@ -29,6 +30,9 @@ export interface DelegateExit {
   readonly ended: 'timeout' | 'output' | 'cancelled' | undefined
   readonly durationMs: number
 }
+
+/** The place where delegates run is lost: whether the call has begun, or had effects, cannot be known. */
+export class ExecutorLostError extends CniError {}
 
 /** Runs delegates for one request, in the place where the runtime's plugins run. */
 export interface Executor {

@@ -45,3 +45,17 @@ async function findManifests(folder: string): Promise<string[]> {
 async function isFile(entry: Dirent, path: string): Promise<boolean> {
   return entry.isFile() || (entry.isSymbolicLink() && (await stat(path)).isFile())
 }
+
+/** Something that changes whenever a manifest is written, added or taken away; '' when the path cannot be read. */
+export async function manifestSignature(path: string): Promise<string> {
+  try {
+    const paths = (await stat(path)).isDirectory() ? await findManifests(path) : [path]
+    const stats = await Promise.all(paths.map((file) => stat(file, { bigint: true })))
+    return paths
+      .map((file, index) => `${file}:${stats[index]?.ino}:${stats[index]?.size}:${stats[index]?.mtimeNs}`)
+      .join('\n')
+  } catch {
+    // The lookup that follows says what is wrong.
+    return ''
+  }
+}

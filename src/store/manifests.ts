@@ -5,7 +5,7 @@ import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
-import { readManifestFiles } from './manifest-files.ts'
+import { manifestSignature, readManifestFiles } from './manifest-files.ts'
 import { parseManifests } from './manifest-parsing.ts'
 import { readStatus, removeStatus, writeStatus } from './status-files.ts'
 
@@ -29,7 +29,7 @@ interface ManifestObjects {
 
 /**
  * A cluster made of manifest files: pods and NetworkAttachmentDefinitions, other kinds ignored. Files are
- * read at the first lookup and once. Published statuses are kept below the state directory.
+ * read at the first lookup, and again at a pod's when any of them has changed. Published statuses are kept below the state directory.
  *
  * Lookups throw {@link CniError}: Io for a folder or file that cannot be read; Decoding for an object that
  * is wrong or there twice, and for one that is not found while some file is not understood, since it may
@@ -38,12 +38,20 @@ interface ManifestObjects {
 export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore {
   const paths = typeof manifests === 'string' ? [manifests] : manifests
   let loading: Promise<ManifestObjects> | undefined
+  let signature: string | undefined
   const load = () => {
     loading ??= loadManifests(paths)
     return loading
   }
+  /** A pod is looked up first: what changed since the last request is read then. */
+  const reload = async () => {
+    const now = (await Promise.all(paths.map(manifestSignature))).join('\n')
+    if (now !== signature) loading = undefined
+    signature = now
+    return await load()
+  }
   return {
-    pod: async (namespace, name) => find(await load(), 'pods', 'Pod', `${namespace}/${name}`),
+    pod: async (namespace, name) => find(await reload(), 'pods', 'Pod', `${namespace}/${name}`),
     nad: async (namespace, name) =>
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
     publish: (publication) => writeStatus(stateDir, publication),

@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { decodeExec, FrameKind } from '../../src/executor/frame.ts'
+import { MessageKind } from '../../src/executor/protocol.ts'
 import { decodeJournal, encodeHeader, encodeRecord, JOURNAL_VERSION } from '../../src/journal/format.ts'
 import { toJournalRecord } from '../../src/journal/record.ts'
 import { spec } from '../spec.ts'
@@ -18,6 +19,24 @@ spec('docs/architecture.md', (it) => {
   it('has a row for every kind of frame with its number', () => {
     const described = tableRows(text, 'Kind').map(({ Kind, Name }) => [codeOf(Name), Number(Kind)])
     assert.equal(Object.fromEntries(described), { ...FrameKind })
+  })
+
+  it('has a row for every message of the protocol with its number', () => {
+    const described = tableRows(text, 'Message').map((row) => [codeOf(row.Message), Number(row.Number)])
+    assert.equal(Object.fromEntries(described), { ...MessageKind })
+  })
+
+  it('has a row for every file of the shim and no other, with a sentence', () => {
+    const files = globSync('native/*.c', { cwd: ROOT }).map((path) => path.replace('native/', ''))
+    const described = tableRows(text, 'File')
+    const program = files.filter((file) => file !== 'fuzz.c')
+    assert.equal(described.map(({ File }) => codeOf(File)).sort(), program.sort())
+    for (const row of described) assert.match(row['What it does'] ?? '', /\.$/)
+  })
+
+  it('says of every verb what the shim does without a daemon', () => {
+    const verbs = tableRows(text, 'Verb').map(({ Verb }) => Verb)
+    assert.equal(verbs, ['ADD', 'DEL', 'CHECK', 'STATUS', 'GC', 'VERSION'])
   })
 
   it('the bytes of its example are a journal, and are what the journal writes', () => {

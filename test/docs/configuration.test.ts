@@ -1,15 +1,19 @@
+import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { parseConflist } from '../../src/cni/conflist.ts'
 import { isJsonObject, type JsonObject } from '../../src/cni/json.ts'
 import { CNI_VERSIONS } from '../../src/cni/version.ts'
+import { DAEMON_CONF_DEFAULTS, overlayNetConf, parseDaemonConf } from '../../src/config/daemon-conf.ts'
+import { daemonConfSchema } from '../../src/config/daemon-conf-schema.ts'
 import { NET_CONF_DEFAULTS, parseNetConf } from '../../src/config/net-conf.ts'
 import { netConfSchema } from '../../src/config/net-conf-schema.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../../src/network/annotations.ts'
 import { parseSelectionElements } from '../../src/network/selection-element.ts'
 import { chooseNetworks, type NetworkReference } from '../../src/plan/requested-network.ts'
 import { spec } from '../spec.ts'
-import { codeOf, fencedBlocks, readDocument, sectionOf, tableRows } from './markdown.ts'
+import { codeOf, fencedBlocks, ROOT, readDocument, sectionOf, tableRows } from './markdown.ts'
 
 const text = readDocument('docs/configuration.md')
 const rows = tableRows(sectionOf(text, 'Keys'), 'Key')
@@ -149,5 +153,103 @@ spec('default network, by the table of docs/configuration.md', (it) => {
       () => chooseNetworks(parseNetConf(minimal), { namespace: 'default', annotations }),
       (error: unknown) => error instanceof CniError && /exactly one is allowed/.test(error.message),
     )
+  })
+})
+
+const DAEMON_HEADING = "The daemon's configuration file"
+
+spec("the daemon's configuration file in docs/configuration.md", (it) => {
+  const section = sectionOf(text, DAEMON_HEADING)
+  const ownRows = tableRows(section, 'Own key')
+  const known: Readonly<Record<string, JsonObject>> = daemonConfSchema.properties
+  const ownDefaults: Readonly<Record<string, unknown>> = DAEMON_CONF_DEFAULTS
+
+  it('has a row for each own key of the daemon and no other', () => {
+    assert.equal(ownRows.map((row) => codeOf(row['Own key'])).sort(), Object.keys(ownDefaults).sort())
+  })
+
+  for (const row of ownRows) {
+    const key = codeOf(row['Own key'])
+    it(`"${key}" has its type, its default and an example that is accepted`, () => {
+      assert.is(row.Type, typeText(known[key] ?? {}))
+      assert.ok((row.Meaning ?? '').length > 10)
+      assert.equal(JSON.parse(codeOf(row.Default)), ownDefaults[key])
+      parseDaemonConf({ [key]: JSON.parse(codeOf(row.Example)) })
+    })
+  }
+
+  it('an own default that is written out changes nothing, and neither does an empty file', () => {
+    assert.equal(parseDaemonConf({ ...ownDefaults }), parseDaemonConf({}))
+  })
+
+  it('each key is either an own one, one of the net-conf, or said to be left out', () => {
+    const leftOut = tableRows(section, 'Not in this file').map((row) => codeOf(row['Not in this file']))
+    for (const row of rows) {
+      const key = codeOf(row.Key)
+      const file = { [key]: JSON.parse(codeOf(row.Example)) }
+      if (!leftOut.includes(key)) assert.not.throws(() => parseDaemonConf(file), undefined, key)
+      else
+        assert.throws(
+          () => parseDaemonConf(file),
+          (error: unknown) => error instanceof CniError && error.message.includes(key),
+        )
+    }
+    const described = [...rows.map(({ Key }) => codeOf(Key)), ...ownRows.map((row) => codeOf(row['Own key']))]
+    const expected = [...new Set(described)].filter((key) => !leftOut.includes(key))
+    assert.equal(expected.sort(), Object.keys(known).sort())
+  })
+
+  it('what it says of keys with another effect is said of keys that may be there', () => {
+    const names = tableRows(section, 'Key of the net-conf').map((row) => codeOf(row['Key of the net-conf']))
+    assert.ok(names.length > 3)
+    for (const name of names) assert.ok(name in known, name)
+  })
+
+  it('its example is accepted, and its keys win over those of the net-conf', () => {
+    const examples = fencedBlocks(text).filter(({ language }) => language === 'yaml')
+    assert.is(examples.length, 1)
+    const value: unknown = parse(examples[0]?.text ?? '')
+    if (!isJsonObject(value)) throw new Error('the example is no object')
+    const { netConf } = parseDaemonConf(value)
+    const stdin = { ...minimal, defaultNetwork: 'other', parallel: true }
+    const overlaid = parseNetConf(overlayNetConf(stdin, netConf))
+    assert.equal(overlaid.defaultNetwork, value.defaultNetwork)
+    assert.ok(overlaid.parallel)
+  })
+})
+
+spec("the shim's settings in docs/configuration.md", (it) => {
+  const section = sectionOf(text, "The shim's settings")
+  const settings = tableRows(section, 'Setting')
+  const source = readFileSync(`${ROOT}native/config.c`, 'utf8')
+
+  it('has a row for each key that the shim reads and no other', () => {
+    const read = [...source.matchAll(/slice_is\(key, "(\w+)"\)|\{"(\w+)", &config/g)].map(
+      (match) => match[1] ?? match[2],
+    )
+    assert.equal(settings.map(({ Setting }) => codeOf(Setting)).sort(), [...new Set(read)].sort())
+  })
+
+  it('the defaults are those of the source', () => {
+    const field = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    for (const { Setting, Default } of settings) {
+      const key = codeOf(Setting)
+      const isTime = key.endsWith('Wait')
+      const value = new RegExp(`\\.${field(key)}${isTime ? '_ms = (\\d+)000' : ' = "([^"]*)"'},`).exec(
+        source,
+      )?.[1]
+      assert.is(value, Default === '–' ? undefined : codeOf(Default), key)
+    }
+  })
+
+  it('its example has only keys that are described', () => {
+    const example = fencedBlocks(section).find(({ language }) => language === 'ini')?.text ?? ''
+    const keys = example.split('\n').flatMap((line) => /^(\w+)=/.exec(line)?.[1] ?? [])
+    assert.ok(keys.length > 2)
+    for (const key of keys)
+      assert.ok(
+        settings.some(({ Setting }) => codeOf(Setting) === key),
+        key,
+      )
   })
 })

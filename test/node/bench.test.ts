@@ -25,7 +25,7 @@ spec('npm run bench -- --json', (it) => {
     assert.is(status, 0, stderr)
     const { results } = JSON.parse(stdout) as { results: Row[] }
     const keys = results.map(({ mode, verb, concurrency }) => `${mode} ${verb} ${concurrency}`).sort()
-    const expected = ['limit', 'limit-aa', 'standalone'].flatMap((mode) =>
+    const expected = ['limit', 'limit-aa', 'standalone', 'daemon', 'daemon-parallel'].flatMap((mode) =>
       ['ADD', 'DEL'].flatMap((verb) => [1, 8].map((concurrency) => `${mode} ${verb} ${concurrency}`)),
     )
     assert.equal(keys, expected.sort())

@@ -1,0 +1,49 @@
+import { netConfSchema } from './net-conf-schema.ts'
+
+const {
+  cniVersion: _version,
+  name: _name,
+  type: _type,
+  runtimeConfig: _runtime,
+  prevResult: _prev,
+  capabilities: _caps,
+  ...shared
+} = netConfSchema.properties
+
+/**
+ * JSON Schema of the daemon's configuration file: the net-conf's keys but those that belong to one request,
+ * and the daemon's own. Unknown keys are faults here: nobody else writes this file.
+ */
+export const daemonConfSchema = {
+  $id: 'plexus-daemon-conf',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ...shared,
+    socket: { type: 'string', pattern: '^/', description: 'Unix socket on which the shims are served.' },
+    logLevel: { ...shared.logLevel, description: 'Least severity that the daemon logs.' },
+    metricsAddress: {
+      type: 'string',
+      pattern: '^(|.+:[0-9]+)$',
+      description: 'Address and port of /healthz, /readyz and /metrics; empty for none.',
+    },
+    maxConcurrentAdds: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 1024,
+      description: 'ADDs that run at once; the others wait, fair among namespaces.',
+    },
+    drainTimeout: {
+      type: 'number',
+      exclusiveMinimum: 0,
+      maximum: 600,
+      description: 'Seconds that a stopping daemon waits for requests under way.',
+    },
+    errandInterval: {
+      type: 'number',
+      exclusiveMinimum: 0,
+      maximum: 86400,
+      description: 'Seconds after which an undo that failed is tried again with the help of another request.',
+    },
+  },
+} as const

@@ -1,0 +1,130 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { toCniError } from '../cni/cni-error.ts'
+import type { NetConf } from '../config/net-conf.ts'
+import { readPlannedMeta } from '../engine/recorded-plan.ts'
+import { type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
+import { type Journal, type JournalKey, openJournalDir } from '../journal/journal.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
+import type { ErrandSession } from './session.ts'
+
+/** Undo work on sandboxes that no runtime asks for any more, done with the help of connected shims. */
+export interface Errands {
+  /** Looks for work in the journal; called at start-up and from time to time. */
+  scan(stateDir: string): void
+  /** Work that is known of. */
+  readonly pending: number
+  run(session: ErrandSession, conf: NetConf, store: ClusterStore | undefined): Promise<void>
+}
+
+/** Time that one shim lends after its answer (design §5). */
+const SESSION_LIMIT_MS = 2000
+/** A record is no dead sandbox's before this age: a runtime may still be making its namespace. */
+const DEAD_AFTER_MS = 10 * 60_000
+/** Records whose namespace is looked at per session. */
+const LOOKS_PER_SESSION = 8
+
+/**
+ * @param intervalMs Least time between two tries of one undo.
+ */
+export function openErrands(options: {
+  readonly intervalMs: () => number
+  readonly done: (outcome: 'undone' | 'failed', key: JournalKey, reason?: string) => void
+}): Errands {
+  const failed = new Map<string, { key: JournalKey; notBefore: number }>()
+  const old: JournalKey[] = []
+
+  const idOf = ({ containerId, ifName }: JournalKey): string => `${containerId}/${ifName}`
+
+  return {
+    scan(stateDir) {
+      const journal = openJournalDir(stateDir)
+      old.length = 0
+      for (const key of journal.keys()) {
+        const lookup = journal.lookup(key)
+        if (lookup.state === 'absent' || lookup.state === 'newer') continue
+        const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
+        if (lookup.record.failedDels > 0) {
+          if (!failed.has(idOf(key)))
+            failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
+        } else if (age >= DEAD_AFTER_MS) old.push(key)
+      }
+    },
+    get pending() {
+      return failed.size
+    },
+    async run(session, conf, store) {
+      const now = performance.now()
+      const deadline = now + SESSION_LIMIT_MS
+      const due = [...failed.values()].filter(({ notBefore }) => notBefore <= now).map(({ key }) => key)
+      const looks = old.splice(0, LOOKS_PER_SESSION)
+      if (due.length === 0 && looks.length === 0) return
+      const journal = openJournalDir(conf.stateDir)
+      for (const key of [...due, ...looks]) {
+        if (performance.now() >= deadline) {
+          if (!failed.has(idOf(key))) old.push(key)
+          continue
+        }
+        const isDue = failed.has(idOf(key))
+        if (!isDue && !(await isDead(session, journal, key))) continue
+        if (!(await session.lock(key.containerId))) continue
+        // Another session may have done it while we waited.
+        if (isDue && !failed.has(idOf(key))) continue
+        failed.delete(idOf(key))
+        const reason = await undo(session, conf, store, journal, key, deadline)
+        if (reason === undefined) options.done('undone', key)
+        else {
+          failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
+          options.done('failed', key, reason)
+        }
+      }
+    },
+  }
+}
+
+async function isDead(session: ErrandSession, journal: Journal, key: JournalKey): Promise<boolean> {
+  const lookup = journal.lookup(key)
+  if (lookup.state === 'absent' || lookup.state === 'newer') return false
+  const meta = readPlannedMeta(lookup.record.planned)
+  if (meta === undefined || ageMs(meta.time) < DEAD_AFTER_MS) return false
+  return (await session.executor.netnsId(meta.netns)) !== meta.netnsId
+}
+
+async function undo(
+  session: ErrandSession,
+  conf: NetConf,
+  store: ClusterStore | undefined,
+  journal: Journal,
+  key: JournalKey,
+  deadline: number,
+): Promise<string | undefined> {
+  const lookup = journal.lookup(key)
+  if (lookup.state === 'absent') return undefined
+  if (lookup.state === 'newer') return lookup.error.message
+  const context: UndoContext = {
+    executor: session.executor,
+    journal,
+    conf,
+    store,
+    now: () => performance.now(),
+    warn: () => undefined,
+  }
+  try {
+    const netns = readPlannedMeta(lookup.record.planned)?.netns ?? ''
+    const { faults } = await undoRecorded(context, key, lookup, netns, deadline)
+    if (faults.length > 0) return faults.map(({ message }) => message).join('; ')
+    // The shim holds this lock until it is told of the next errand.
+    if (!journal.knows(key.containerId))
+      rmSync(join(conf.stateDir, 'locks', key.containerId), { force: true })
+    return undefined
+  } catch (error) {
+    return toCniError(error).message
+  }
+}
+
+/** Age of a record by the wall clock; a clock that jumped back makes it young, never old. */
+function ageMs(time: string | undefined): number {
+  const written = time === undefined ? Number.NaN : Date.parse(time)
+  return Number.isNaN(written) ? 0 : Date.now() - written
+}

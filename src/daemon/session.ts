@@ -1,0 +1,199 @@
+import type { Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { isJsonObject, parseJson } from '../cni/json.ts'
+import { type CniRequest, parseRequest } from '../cni/request.ts'
+import { isCniVersion } from '../cni/version.ts'
+import type { NetConf } from '../config/net-conf.ts'
+import type { CallReport } from '../engine/engine.ts'
+import { isForgotten, runVerb } from '../engine/verb.ts'
+import { type Connection, openConnection } from '../executor/connection.ts'
+import {
+  decodeHello,
+  encodeMessage,
+  type Hello,
+  MessageKind,
+  PROTOCOL_VERSIONS,
+} from '../executor/protocol.ts'
+import { type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
+import { openJournalDir } from '../journal/journal.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
+import type { Admission } from './admission.ts'
+
+/** What every session works with. */
+export interface SessionServices {
+  readonly admission: Admission
+  /** The configuration of a request: the daemon's keys over those on stdin. */
+  conf(request: CniRequest): NetConf
+  store(conf: NetConf): ClusterStore | undefined
+  /** Called when a session begins and when it is over. */
+  begun(): void
+  ended(): void
+  /** One line per request. */
+  report(report: RequestReport): void
+  /** Undo work for the shim after its answer; resolves when there is none left or no time. */
+  errands(session: ErrandSession, conf: NetConf): Promise<void>
+  /** Told when no errand could be done, for example because the journal cannot be read. */
+  errandFault(error: CniError): void
+}
+
+/** What is told of one request. Milliseconds. */
+export interface RequestReport {
+  readonly request: CniRequest | undefined
+  readonly error: CniError | undefined
+  readonly warnings: readonly string[]
+  readonly queueMs: number
+  readonly durationMs: number
+  readonly calls: readonly CallReport[]
+}
+
+/** A shim that has had its answer and lends a hand. */
+export interface ErrandSession {
+  readonly executor: RemoteExecutor
+  /** Asks the shim for a container's lock, without waiting. */
+  lock(containerId: string): Promise<boolean>
+}
+
+/** A peer that has not said hello by then is no shim. */
+const HELLO_TIMEOUT_MS = 5000
+
+/** Serves one shim: its hello is the request, all else follows from the engine. */
+export function serveShim(socket: Socket, services: SessionServices): void {
+  const controller = new AbortController()
+  const helloTimer = setTimeout(() => connection.close('no hello'), HELLO_TIMEOUT_MS)
+  helloTimer.unref()
+  let executor: RemoteExecutor | undefined
+  let answerErrand: ((isLocked: boolean) => void) | undefined
+  const connection: Connection = openConnection(socket, {
+    frame(frame) {
+      if (executor === undefined) {
+        clearTimeout(helloTimer)
+        const hello = decodeHello(frame)
+        if (hello === undefined) {
+          connection.close('a frame before hello')
+          return
+        }
+        executor = remoteExecutor(connection, {
+          path: hello.env.CNI_NETNS ?? '',
+          id: hello.netnsId,
+          searchPath: hello.searchPath,
+        })
+        const session: Session = {
+          connection,
+          executor,
+          hello,
+          signal: controller.signal,
+          lock: (containerId) =>
+            new Promise((resolve) => {
+              answerErrand = resolve
+              connection.send(encodeMessage.errand(containerId))
+            }),
+        }
+        void serve(session, services)
+        return
+      }
+      if (frame.kind === MessageKind.cancel) controller.abort()
+      else if (frame.kind === MessageKind.errand) {
+        answerErrand?.(frame.fields[1]?.[3] === 1)
+        answerErrand = undefined
+      } else if (!executor.receive(frame)) connection.close('an answer that nobody asked for')
+    },
+    closed() {
+      clearTimeout(helloTimer)
+      controller.abort()
+      executor?.disconnect()
+      answerErrand?.(false)
+    },
+  })
+}
+
+interface Session extends ErrandSession {
+  readonly connection: Connection
+  readonly hello: Hello
+  readonly signal: AbortSignal
+}
+
+async function serve(session: Session, services: SessionServices): Promise<void> {
+  const { connection, hello } = session
+  const start = performance.now()
+  services.begun()
+  const warnings: string[] = []
+  let request: CniRequest | undefined
+  let conf: NetConf | undefined
+  let error: CniError | undefined
+  let calls: readonly CallReport[] = []
+  let queueMs = 0
+  try {
+    checkVersion(hello)
+    connection.send(encodeMessage.hello(PROTOCOL_VERSIONS.highest, ''))
+    request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
+    conf = services.conf(request)
+    if (request.command === 'DEL') warnings.push(...conf.warnings)
+    const release = await admit(request, conf, services.admission)
+    queueMs = performance.now() - start
+    try {
+      const outcome = await runVerb({
+        request: { ...request, path: [...hello.searchPath] },
+        conf,
+        executor: session.executor,
+        journal: openJournalDir(conf.stateDir),
+        store: services.store(conf),
+        signal: session.signal,
+        now: () => performance.now(),
+        startedAt: start,
+        warn: (message) => warnings.push(message),
+      })
+      calls = outcome.calls
+      const answer = outcome.answer === undefined ? '' : `${JSON.stringify(outcome.answer)}\n`
+      connection.send(encodeMessage.done(0, mayForget(request, conf), true, answer))
+    } finally {
+      release()
+    }
+  } catch (fault) {
+    error = toCniError(fault)
+    const object = toErrorObject(error, askedVersion(hello.stdin))
+    connection.send(encodeMessage.done(1, mayForget(request, conf), true, `${JSON.stringify(object)}\n`))
+  }
+  services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
+  try {
+    if (conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
+  } catch (fault) {
+    // The request has had its answer; what is wrong here must not end the daemon.
+    services.errandFault(toCniError(fault))
+  } finally {
+    connection.send(encodeMessage.errand(''))
+    services.ended()
+  }
+}
+
+function mayForget(request: CniRequest | undefined, conf: NetConf | undefined): boolean {
+  if (request === undefined || conf === undefined) return false
+  return isForgotten({ request, journal: openJournalDir(conf.stateDir) })
+}
+
+function checkVersion({ lowest, highest }: Hello): void {
+  if (lowest <= PROTOCOL_VERSIONS.highest && highest >= PROTOCOL_VERSIONS.lowest) return
+  throw new CniError(
+    CniErrorCode.TryAgainLater,
+    `the plexus shim speaks protocol ${lowest} to ${highest}, the daemon ${PROTOCOL_VERSIONS.lowest} to ${PROTOCOL_VERSIONS.highest}`,
+    { hint: 'bring shim and daemon of this node to the same release' },
+  )
+}
+
+/** ADDs take turns; the wait is part of the time that the runtime gives them. DELs are never held back. */
+async function admit(request: CniRequest, conf: NetConf, admission: Admission): Promise<() => void> {
+  if (request.command !== 'ADD') return () => undefined
+  const namespace = request.args.find(([key]) => key === 'K8S_POD_NAMESPACE')?.[1] ?? ''
+  return await admission.enter(namespace, conf.addTimeoutMs / 2)
+}
+
+function askedVersion(stdin: string): string | undefined {
+  try {
+    const conf = parseJson(stdin, 'stdin')
+    return isJsonObject(conf) && isCniVersion(conf.cniVersion) ? conf.cniVersion : undefined
+  } catch {
+    // What is wrong with stdin is what the error says.
+    return undefined
+  }
+}

@@ -1,0 +1,185 @@
+import { constants } from 'node:os'
+import { CniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { HostFacts, PluginFile } from '../plan/host-facts.ts'
+import type { Connection } from './connection.ts'
+import { type DelegateCall, type DelegateExit, type Executor, ExecutorLostError } from './executor.ts'
+import { decodeNumber, ExecMode, type Frame } from './frame.ts'
+import {
+  decodeExit,
+  decodeFacts,
+  Ended,
+  type ExitMessage,
+  encodeMessage,
+  type Facts,
+  MessageKind,
+} from './protocol.ts'
+
+/** The executor of a request whose delegates run in a connected shim. */
+export interface RemoteExecutor extends Executor {
+  /** Takes a frame of the shim's; `false` when it answers nothing that was asked. */
+  receive(frame: Frame): boolean
+  /** The shim is gone: whoever waits gets an error. */
+  disconnect(): void
+}
+
+interface Waiting<T> {
+  resolve(value: T): void
+  reject(error: CniError): void
+}
+
+/** Milliseconds beyond a call's own limit after which a silent shim counts as gone. */
+const SHIM_GRACE_MS = 10_000
+
+const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
+
+/**
+ * @param netns CNI_NETNS of the request and what the shim's hello said of it.
+ */
+export function remoteExecutor(
+  connection: Connection,
+  netns: { readonly path: string; readonly id: string; readonly searchPath: readonly string[] },
+): RemoteExecutor {
+  const exits = new Map<number, Waiting<ExitMessage>>()
+  const facts: Waiting<Facts>[] = []
+  const routes: Waiting<void>[] = []
+  let nextId = 1
+  let isConnected = true
+
+  const gone = (): CniError =>
+    new ExecutorLostError(CniErrorCode.TryAgainLater, 'the plexus shim of this request is gone', {
+      hint: 'the runtime ended it; what was started is undone at DEL',
+    })
+
+  const ask = <T>(send: () => void, wait: (waiting: Waiting<T>) => void, timeoutMs: number): Promise<T> =>
+    new Promise((resolve, reject) => {
+      if (!isConnected) {
+        reject(gone())
+        return
+      }
+      const timer = setTimeout(() => connection.close('the shim does not answer'), timeoutMs + SHIM_GRACE_MS)
+      wait({
+        resolve: (value) => {
+          clearTimeout(timer)
+          resolve(value)
+        },
+        reject: (error) => {
+          clearTimeout(timer)
+          reject(error)
+        },
+      })
+      send()
+    })
+
+  const probe = (path: string, types: readonly string[]): Promise<Facts> =>
+    ask(
+      () => connection.send(encodeMessage.probe(path, types)),
+      (waiting) => facts.push(waiting),
+      0,
+    )
+
+  return {
+    async probe(path, types) {
+      const found = await probe(path, types)
+      const plugins = new Map<string, PluginFile | undefined>(
+        types.map((type, index) => {
+          const { state = '-', text = '' } = found.plugins[index] ?? {}
+          return [type, state === '-' || state === '!' ? undefined : { path: text, isPlexus: state === 'p' }]
+        }),
+      )
+      const answer: HostFacts = {
+        netnsId: found.netnsId === '' ? undefined : found.netnsId,
+        isHostNetns: found.isHostNetns,
+        links: found.links,
+        plugins,
+        searchPath: netns.searchPath,
+      }
+      return answer
+    },
+    async netnsId(path) {
+      if (path === '') return undefined
+      if (path === netns.path) return netns.id === '' ? undefined : netns.id
+      const { netnsId } = await probe(path, [])
+      return netnsId === '' ? undefined : netnsId
+    },
+    async exec(call) {
+      const id = nextId++
+      const exit = await ask<ExitMessage>(
+        () =>
+          connection.send(
+            encodeMessage.exec({ ...call, id, mode: ExecMode.now, timeoutMs: Math.ceil(call.timeoutMs) }),
+          ),
+        (waiting) => exits.set(id, waiting),
+        call.timeoutMs,
+      )
+      return toExit(exit, call)
+    },
+    changeRoutes: (path, change) =>
+      ask(
+        () => connection.send(encodeMessage.routes(path, change)),
+        (waiting) => routes.push(waiting),
+        SHIM_GRACE_MS,
+      ),
+    receive(frame) {
+      if (frame.kind === MessageKind.facts) {
+        const found = decodeFacts(frame)
+        const waiting = facts.shift()
+        if (found === undefined || waiting === undefined) return false
+        waiting.resolve(found)
+        return true
+      }
+      if (frame.kind === MessageKind.exit) {
+        const exit = decodeExit(frame)
+        const waiting = exit === undefined ? undefined : exits.get(exit.id)
+        if (exit === undefined || waiting === undefined) return false
+        exits.delete(exit.id)
+        waiting.resolve(exit)
+        return true
+      }
+      if (frame.kind === MessageKind.routed) {
+        const waiting = routes.shift()
+        const failed = decodeNumber(frame.fields[0])
+        if (waiting === undefined || failed === undefined) return false
+        if (failed === 0) waiting.resolve()
+        else
+          waiting.reject(
+            new CniError(CniErrorCode.RouteChange, frame.fields[1]?.toString() ?? 'routes not changed'),
+          )
+        return true
+      }
+      return false
+    },
+    disconnect() {
+      isConnected = false
+      const error = gone()
+      for (const waiting of [...exits.values(), ...facts, ...routes]) waiting.reject(error)
+      exits.clear()
+      facts.length = 0
+      routes.length = 0
+    },
+  }
+}
+
+function toExit(exit: ExitMessage, call: DelegateCall): DelegateExit {
+  const { status, signal, ended, stdout, stderr } = exit
+  if (ended === Ended.notStarted) throw new CniError(exit.code, stderr)
+  if (ended === Ended.dropped) {
+    throw new CniError(
+      CniErrorCode.TryAgainLater,
+      `plugin "${call.type}" was not started: one before it failed`,
+    )
+  }
+  const reasons = {
+    [Ended.timeout]: 'timeout',
+    [Ended.output]: 'output',
+    [Ended.cancelled]: 'cancelled',
+  } as const
+  return {
+    status,
+    signal: signal === 0 ? undefined : (SIGNAL_NAMES.get(signal) ?? `signal ${signal}`),
+    stdout,
+    stderr,
+    ended: reasons[ended as keyof typeof reasons],
+    durationMs: exit.durationUs / 1000,
+  }
+}

@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { builtShim } from '../native/shim.ts'
+import { PLEXUS } from './plexus.ts'
+import { atEnd } from './teardown.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** A node's shim and the place of its daemon; the daemon need not run. */
+export interface Installation {
+  /** The shim, for `PlexusCall.executable`. */
+  readonly shim: string
+  readonly socket: string
+  readonly confFile: string
+  /** Replaces the daemon's configuration: an object is printed as YAML's subset JSON, a text goes as it is. */
+  configure(conf: object | string): void
+  /** Starts a daemon and waits until it says that it is ready; rejects with its log when it ends before. */
+  start(options?: StartOptions): Promise<TestDaemon>
+}
+
+/** How a daemon is started. */
+interface StartOptions {
+  /** Program and arguments before `bin/plexus`, for example `setpriv`. */
+  readonly wrap?: readonly string[]
+}
+
+/** A running daemon. */
+interface TestDaemon {
+  readonly pid: number
+  /** Its log so far, one object a line. */
+  log(): Record<string, unknown>[]
+  /** Its log as it was written. */
+  lines(): string[]
+  /** Asks an HTTP endpoint. */
+  get(path: string): Promise<{ readonly status: number; readonly body: string }>
+  kill(signal: NodeJS.Signals): void
+  /** Sends SIGTERM and waits for the end, exit status or signal. */
+  stop(): Promise<number | NodeJS.Signals>
+  readonly ended: Promise<number | NodeJS.Signals>
+}
+
+/**
+ * Installs a shim and a daemon's configuration for a test node.
+ *
+ * @param shim Keys of plexus.shim; waits are 1 s unless given.
+ * @param conf Further keys of the daemon's configuration; `metricsAddress` is a free port of loopback.
+ */
+export function installDaemon(
+  node: { readonly stateDir: string },
+  { conf = {}, shim = {} }: { readonly conf?: object; readonly shim?: Readonly<Record<string, string>> } = {},
+): Installation {
+  const dir = tempDir('daemon')
+  const binDir = join(dir, 'bin')
+  mkdirSync(binDir, { mode: 0o755 })
+  mkdirSync(join(dir, 'run'), { mode: 0o700 })
+  const executable = join(binDir, 'plexus')
+  copyFileSync(builtShim(), executable)
+  chmodSync(executable, 0o755)
+  const socket = join(dir, 'run/plexus.sock')
+  const keys = { socket, stateDir: node.stateDir, binDirs: binDir, addWait: '1', delWait: '1', ...shim }
+  writeFileSync(
+    join(binDir, 'plexus.shim'),
+    Object.entries(keys)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+    { mode: 0o644 },
+  )
+  const confFile = join(dir, 'daemon.yaml')
+  const configure = (next: object | string): void => {
+    const all =
+      typeof next === 'string'
+        ? next
+        : { socket, stateDir: node.stateDir, metricsAddress: '127.0.0.1:0', ...next }
+    writeFileSync(`${confFile}.new`, typeof all === 'string' ? all : JSON.stringify(all))
+    renameSync(`${confFile}.new`, confFile)
+  }
+  configure(conf)
+  return { shim: executable, socket, confFile, configure, start: (options) => startDaemon(confFile, options) }
+}
+
+async function startDaemon(confFile: string, { wrap = [] }: StartOptions = {}): Promise<TestDaemon> {
+  const [program = PLEXUS, ...args] = [...wrap, PLEXUS, 'daemon', '--config', confFile]
+  // Without the mark of the test run: it outlives the requests whose leftovers are looked for.
+  const child: ChildProcess = spawn(program, args, {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    stdio: ['ignore', 'inherit', 'pipe'],
+  })
+  atEnd(() => child.kill('SIGKILL'))
+  // A test that failed must not wait for it.
+  const { stderr } = child
+  const hold = (isHeld: boolean): void => {
+    for (const handle of [child, ...(stderr instanceof Socket ? [stderr] : [])]) {
+      if (isHeld) handle.ref()
+      else handle.unref()
+    }
+  }
+  hold(false)
+  let text = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  const ended = new Promise<number | NodeJS.Signals>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status, signal) => resolve(status ?? signal ?? -1))
+  })
+  const lines = (): string[] => text.split('\n').slice(0, -1)
+  const log = (): Record<string, unknown>[] =>
+    lines()
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const isReady = (): boolean => log().some(({ msg }) => msg === 'daemon is ready')
+  let isOver = false
+  void ended.then(() => {
+    isOver = true
+  })
+  for (const end = Date.now() + 20_000; !isReady(); await delay(10)) {
+    if (isOver || Date.now() > end) throw new Error(`the daemon is not ready: ${text}`)
+  }
+  return {
+    pid: child.pid ?? -1,
+    log,
+    lines,
+    async get(path) {
+      const port = log().find(({ msg }) => msg === 'daemon is ready')?.httpPort
+      const response = await fetch(`http://127.0.0.1:${String(port)}${path}`)
+      return { status: response.status, body: await response.text() }
+    },
+    kill: (signal) => {
+      hold(true)
+      child.kill(signal)
+    },
+    stop: () => {
+      hold(true)
+      child.kill('SIGTERM')
+      return ended
+    },
+    ended,
+  }
+}
+
+/** Repeats a check until it no longer throws, at most `timeoutMs`; then its error. */
+export async function eventually(check: () => void | Promise<void>, timeoutMs = 5000): Promise<void> {
+  for (const end = Date.now() + timeoutMs; ; await delay(50)) {
+    try {
+      await check()
+      return
+    } catch (error) {
+      if (Date.now() > end) throw error
+    }
+  }
+}
