@@ -3,9 +3,7 @@ import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject } from '../cni/json.ts'
-import { type CniRequest, parseRequest, parseVersionRequest } from '../cni/request.ts'
-import { isCniVersion } from '../cni/version.ts'
+import { askedVersion, type CniRequest, parseRequest, parseVersionRequest } from '../cni/request.ts'
 import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
 import type { EngineContext } from '../engine/engine.ts'
 import { isForgotten, runVerb } from '../engine/verb.ts'
@@ -144,17 +142,6 @@ function readToEnd(fd: number): string {
       if (!hasCode(error, 'EAGAIN')) throw error
       pause()
     }
-  }
-}
-
-/** The caller's version for an error object, when stdin says one that we know. */
-function askedVersion(stdin: string): string | undefined {
-  try {
-    const conf: unknown = JSON.parse(stdin)
-    return isJsonObject(conf) && isCniVersion(conf.cniVersion) ? conf.cniVersion : undefined
-  } catch {
-    // What is wrong with stdin is what the error says.
-    return undefined
   }
 }
 

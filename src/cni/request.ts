@@ -220,3 +220,14 @@ function parseRequestVersion(conf: JsonObject, name: string, verb: Verb): CniVer
     `network "${name}": config version "${version}" does not allow ${verb}, which needs ${since} or later`,
   )
 }
+
+/** The caller's version for an error object, when stdin says one that is known. CNI-027. */
+export function askedVersion(stdin: string): CniVersion | undefined {
+  try {
+    const conf = parseJson(stdin, 'stdin')
+    return isJsonObject(conf) && isCniVersion(conf.cniVersion) ? conf.cniVersion : undefined
+  } catch {
+    // What is wrong with stdin is what the error says.
+    return undefined
+  }
+}

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../cni/json.ts'
 import { daemonConfSchema } from './daemon-conf-schema.ts'
+import { LOG_LEVELS } from './net-conf.ts'
 import { schemaError } from './schema-error.ts'
 import { validateDaemonConf } from './validators.ts'
 
@@ -27,14 +28,6 @@ export const DAEMON_CONF_DEFAULTS = {
 } as const
 
 const OWN_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS)]
-const LOG_LEVELS = {
-  panic: 'silent',
-  error: 'error',
-  warn: 'warn',
-  verbose: 'info',
-  info: 'info',
-  debug: 'debug',
-} as const
 
 /**
  * Validates the content of the daemon's configuration file and applies the defaults.

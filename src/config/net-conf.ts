@@ -76,7 +76,8 @@ type RawConf = Partial<{
   [Key in keyof (typeof netConfSchema)['properties']]: unknown
 }>
 
-const LOG_LEVELS = {
+/** Level of the log for each word that `logLevel` may be, Multus's among them. */
+export const LOG_LEVELS = {
   panic: 'silent',
   error: 'error',
   warn: 'warn',

@@ -2,9 +2,7 @@ import type { Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject, parseJson } from '../cni/json.ts'
-import { type CniRequest, parseRequest } from '../cni/request.ts'
-import { isCniVersion } from '../cni/version.ts'
+import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import type { CallReport } from '../engine/engine.ts'
 import { isForgotten, runVerb } from '../engine/verb.ts'
@@ -186,14 +184,4 @@ async function admit(request: CniRequest, conf: NetConf, admission: Admission): 
   if (request.command !== 'ADD') return () => undefined
   const namespace = request.args.find(([key]) => key === 'K8S_POD_NAMESPACE')?.[1] ?? ''
   return await admission.enter(namespace, conf.addTimeoutMs / 2)
-}
-
-function askedVersion(stdin: string): string | undefined {
-  try {
-    const conf = parseJson(stdin, 'stdin')
-    return isJsonObject(conf) && isCniVersion(conf.cniVersion) ? conf.cniVersion : undefined
-  } catch {
-    // What is wrong with stdin is what the error says.
-    return undefined
-  }
 }
