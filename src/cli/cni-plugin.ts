@@ -82,8 +82,11 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
       now: () => performance.now(),
       startedAt,
       warn: (message) => log.warn(message),
+      called: () => undefined,
+      // Nobody is left to do it after the answer.
+      afterAnswer: async (task) => task(),
     }
-    const { answer } = await runVerb(context)
+    const answer = await runVerb(context)
     log.info(request, performance.now() - startedAt)
     return answer === undefined ? '' : JSON.stringify(answer)
   } catch (error) {

@@ -122,6 +122,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
         metrics.observe(report)
         logRequest(log, report)
       },
+      hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
       errands: (session, conf) => (isStopping ? Promise.resolve() : errands.run(session, conf, store(conf))),
     })

@@ -15,6 +15,8 @@ export interface Errands {
   scan(stateDir: string): void
   /** Work that is known of. */
   readonly pending: number
+  /** Whether a shim could do some of it now. */
+  isDue(): boolean
   run(session: ErrandSession, conf: NetConf, store: ClusterStore | undefined): Promise<void>
 }
 
@@ -53,6 +55,10 @@ export function openErrands(options: {
     },
     get pending() {
       return failed.size
+    },
+    isDue() {
+      const now = performance.now()
+      return old.length > 0 || [...failed.values()].some(({ notBefore }) => notBefore <= now)
     },
     async run(session, conf, store) {
       const now = performance.now()
@@ -108,7 +114,9 @@ async function undo(
     conf,
     store,
     now: () => performance.now(),
+    startedAt: performance.now(),
     warn: () => undefined,
+    called: () => undefined,
   }
   try {
     const netns = readPlannedMeta(lookup.record.planned)?.netns ?? ''

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -30,6 +31,8 @@ export interface SessionServices {
   ended(): void
   /** One line per request. */
   report(report: RequestReport): void
+  /** Whether there is undo work for a shim now. */
+  hasErrands(): boolean
   /** Undo work for the shim after its answer; resolves when there is none left or no time. */
   errands(session: ErrandSession, conf: NetConf): Promise<void>
   /** Told when no errand could be done, for example because the journal cannot be read. */
@@ -55,6 +58,9 @@ export interface ErrandSession {
 
 /** A peer that has not said hello by then is no shim. */
 const HELLO_TIMEOUT_MS = 5000
+
+/** ADDs under way up to which networks are attached in parallel: with more of them it costs throughput (design §4). */
+const PARALLEL_UP_TO = availableParallelism()
 
 /** Serves one shim: its hello is the request, all else follows from the engine. */
 export function serveShim(socket: Socket, services: SessionServices): void {
@@ -120,8 +126,10 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   let request: CniRequest | undefined
   let conf: NetConf | undefined
   let error: CniError | undefined
-  let calls: readonly CallReport[] = []
+  const calls: CallReport[] = []
+  const tasks: (() => void | Promise<void>)[] = []
   let queueMs = 0
+  const mayFollow = services.hasErrands()
   try {
     checkVersion(hello)
     connection.send(encodeMessage.hello(PROTOCOL_VERSIONS.highest, ''))
@@ -131,9 +139,9 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     const release = await admit(request, conf, services.admission)
     queueMs = performance.now() - start
     try {
-      const outcome = await runVerb({
+      const answer = await runVerb({
         request: { ...request, path: [...hello.searchPath] },
-        conf,
+        conf: { ...conf, parallel: conf.parallel && services.admission.running <= PARALLEL_UP_TO },
         executor: session.executor,
         journal: openJournalDir(conf.stateDir),
         store: services.store(conf),
@@ -141,33 +149,48 @@ async function serve(session: Session, services: SessionServices): Promise<void>
         now: () => performance.now(),
         startedAt: start,
         warn: (message) => warnings.push(message),
+        called: (report) => calls.push(report),
+        afterAnswer: async (task) => {
+          tasks.push(task)
+        },
       })
-      calls = outcome.calls
-      const answer = outcome.answer === undefined ? '' : `${JSON.stringify(outcome.answer)}\n`
-      connection.send(encodeMessage.done(0, mayForget(request, conf), true, answer))
+      const isForgotten = request.command === 'DEL' && mayForget(request, conf, tasks.length > 0)
+      const text = answer === undefined ? '' : `${JSON.stringify(answer)}\n`
+      connection.send(encodeMessage.done(0, isForgotten, mayFollow, text))
     } finally {
       release()
     }
   } catch (fault) {
     error = toCniError(fault)
-    const object = toErrorObject(error, askedVersion(hello.stdin))
-    connection.send(encodeMessage.done(1, mayForget(request, conf), true, `${JSON.stringify(object)}\n`))
+    const text = `${JSON.stringify(toErrorObject(error, askedVersion(hello.stdin)))}\n`
+    connection.send(encodeMessage.done(1, mayForget(request, conf, false), mayFollow, text))
+  }
+  for (const task of tasks) {
+    try {
+      await task()
+    } catch (fault) {
+      warnings.push(toCniError(fault).message)
+    }
   }
   services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
   try {
-    if (conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
+    if (mayFollow && conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
   } catch (fault) {
     // The request has had its answer; what is wrong here must not end the daemon.
     services.errandFault(toCniError(fault))
   } finally {
-    connection.send(encodeMessage.errand(''))
+    if (mayFollow) connection.send(encodeMessage.errand(''))
     services.ended()
   }
 }
 
-function mayForget(request: CniRequest | undefined, conf: NetConf | undefined): boolean {
+/** @param isSettled Whether the request's own record goes after the answer. */
+function mayForget(request: CniRequest | undefined, conf: NetConf | undefined, isSettled: boolean): boolean {
   if (request === undefined || conf === undefined) return false
-  return isForgotten({ request, journal: openJournalDir(conf.stateDir) })
+  return isForgotten(
+    { request, journal: openJournalDir(conf.stateDir) },
+    isSettled ? request.ifName : undefined,
+  )
 }
 
 function checkVersion({ lowest, highest }: Hello): void {

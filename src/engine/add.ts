@@ -27,7 +27,6 @@ export interface AddOutcome {
   /** The merged result in the version of the request. */
   readonly result: JsonObject
   readonly networkStatus: readonly NetworkStatusEntry[]
-  readonly calls: readonly CallReport[]
 }
 
 /** Part of ADD's time that is kept for the undo. */
@@ -76,12 +75,19 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     const execDeadline = deadline - conf.addTimeoutMs * UNDO_SHARE
     const outcome = await attachPod(context, open, meta, execDeadline, spared)
     await open.sync()
-    await publish(context, open, identity, outcome.networkStatus)
+    await context.afterAnswer(async () => {
+      try {
+        await publish(context, open, identity, outcome.networkStatus)
+      } finally {
+        open.close()
+      }
+    })
     return outcome
   } catch (error) {
-    throw await rollBack(context, open, meta, toCniError(error).at(where(meta)), deadline, spared)
-  } finally {
+    const cause = toCniError(error).at(where(meta))
+    const failure = await rollBack(context, open, meta, cause, deadline, spared)
     open.close()
+    throw failure
   }
 }
 
@@ -97,14 +103,18 @@ async function attachPod(
   for (const { deviceInfoFile } of meta.attachments) {
     if (deviceInfoFile !== undefined) mkdirSync(dirname(deviceInfoFile), { recursive: true, mode: 0o755 })
   }
-  const { attached, calls } = await attachAll(context, meta.attachments, deadline, {
-    started: (attachment) => open.started(attachment.calls),
+  const calls: CallReport[] = []
+  const called: EngineContext['called'] = (report) => {
+    calls.push(report)
+    context.called(report)
+  }
+  const attached = await attachAll({ ...context, called }, meta.attachments, deadline, {
+    started: (attachments) => open.started(attachments.flatMap((attachment) => attachment.calls)),
+    dropped: (attachment) => open.undone(...attachment.calls),
     spared: (ids) => {
       for (const id of ids) spared.add(id)
     },
-    attached: ({ attachment, raw }) => {
-      for (const exec of undosOf(attachment, context, raw)) open.undo(exec)
-    },
+    attached: ({ attachment, raw }) => open.undo(undosOf(attachment, context, raw)),
     failedOptional: async (attachment, error) => {
       warn(`optional ${title(attachment)} is left out: ${error.message}`)
       const ids = new Set(attachment.calls)
@@ -112,7 +122,8 @@ async function attachPod(
         .filter(({ id }) => ids.has(id))
         .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
         .reverse()
-      const { faults } = await undoCalls(context, undos, request.netns, open, deadline)
+      const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
+      open.undone(...undone)
       for (const fault of faults) warn(`undo of optional ${title(attachment)}: ${fault.message}`)
     },
   })
@@ -152,7 +163,7 @@ async function attachPod(
     durationMs: now() - begin,
   }
   open.complete(complete as unknown as JsonObject)
-  return { result, networkStatus, calls }
+  return { result, networkStatus }
 }
 
 function merge(context: EngineContext, attached: readonly Attached[], results: readonly Result[]): Result {
@@ -218,7 +229,7 @@ async function rollBack(
   const lookup = journal.lookup(meta)
   const calls = lookup.state === 'intact' || lookup.state === 'damaged' ? pendingUndo(lookup.record) : []
   const undos = calls.map((call) => ({ ...call, isSpared: spared.has(call.exec.id) }))
-  const { faults } = await undoCalls(context, undos, request.netns, open, deadline)
+  const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
   for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, warn)
   if (faults.length === 0) {
     try {
@@ -228,6 +239,11 @@ async function rollBack(
       warn(toCniError(error).message)
     }
     return cause
+  }
+  try {
+    open.undone(...undone)
+  } catch (error) {
+    warn(`what was undone is not recorded: ${toCniError(error).message}`)
   }
   const left = undoError(faults)
   return new CniError(cause.code, cause.message, {

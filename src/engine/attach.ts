@@ -4,14 +4,15 @@ import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { Result } from '../cni/result.ts'
 import { formatResult } from '../cni/result-conversion.ts'
 import { parseResult } from '../cni/result-parsing.ts'
+import { type DelegateExit, DroppedError } from '../executor/executor.ts'
 import {
-  execDelegate,
+  judgeExit,
   NotStartedError,
   parseDelegateOutput,
   supportedVersions,
   type TitledCall,
 } from './delegate.ts'
-import type { CallReport, EngineContext } from './engine.ts'
+import type { EngineContext } from './engine.ts'
 import { delegateStdin, type RecordedAttachment } from './recorded-plan.ts'
 
 /** An attachment that is up. */
@@ -24,8 +25,10 @@ export interface Attached {
 
 /** What the caller records on the way. */
 export interface AttachEvents {
-  /** Before the first plugin of an attachment runs. */
-  started(attachment: RecordedAttachment): void
+  /** Before the first plugin of any of them may run. */
+  started(attachments: readonly RecordedAttachment[]): void
+  /** No plugin of it has been started after all. */
+  dropped(attachment: RecordedAttachment): void
   /** When it failed: its calls that never began their work, so that nothing of theirs can be left. */
   spared(ids: readonly number[]): void
   /** When its last plugin succeeded. */
@@ -34,10 +37,24 @@ export interface AttachEvents {
   failedOptional(attachment: RecordedAttachment, error: CniError): Promise<void>
 }
 
+/** One ADD of one plugin. */
+interface Step {
+  readonly attachment: RecordedAttachment
+  readonly position: number
+  readonly titled: TitledCall
+}
+
+/** A plugin's result, as such and as the next plugin gets it. */
+interface StepResult {
+  readonly result: Result
+  readonly raw: JsonObject
+}
+
 /**
  * Attaches the default network, then the others in order; with `parallel` the others at once, except that
  * one built on another's interface waits for it. After a failure nothing new starts. NPWG-110, NPWG-114.
  *
+ * @returns In the order of the plan.
  * @throws {CniError} The first failure, when all that was under way has ended.
  */
 export async function attachAll(
@@ -45,119 +62,227 @@ export async function attachAll(
   attachments: readonly RecordedAttachment[],
   deadline: number,
   events: AttachEvents,
-): Promise<{ attached: Attached[]; calls: CallReport[] }> {
-  const begin = context.now()
-  const calls: CallReport[] = []
+): Promise<Attached[]> {
   const attached: (Attached | undefined)[] = []
   let failure: CniError | undefined
-  const run = async (attachment: RecordedAttachment): Promise<void> => {
-    if (failure !== undefined) return
-    try {
-      events.started(attachment)
-      const done = await attach(context, attachment, deadline, begin, calls, events)
-      events.attached(done)
-      attached[attachment.index] = done
-    } catch (error) {
-      const fault = toCniError(error)
-      if (!attachment.isOptional || context.signal.aborted) failure ??= fault
-      else await events.failedOptional(attachment, fault)
+  const run = async (list: readonly RecordedAttachment[]): Promise<void> => {
+    for (let next = 0; next < list.length && failure === undefined; ) {
+      const round = await attachInOrder(context, list.slice(next), deadline, events)
+      for (const done of round.attached) attached[done.attachment.index] = done
+      next += round.attached.length
+      if (round.failed === undefined) continue
+      const { attachment, error } = round.failed
+      next++
+      if (!attachment.isOptional || context.signal.aborted) failure ??= error
+      else await events.failedOptional(attachment, error)
     }
   }
   if (context.conf.parallel) {
     const [first, ...others] = attachments
-    if (first !== undefined) await run(first)
+    if (first !== undefined) await run([first])
     const running = new Map<number, Promise<void>>()
     for (const attachment of others) {
       const before = attachment.waitsFor.flatMap((index) => running.get(index) ?? [])
       running.set(
         attachment.index,
-        Promise.all(before).then(() => run(attachment)),
+        before.length === 0 ? run([attachment]) : Promise.all(before).then(() => run([attachment])),
       )
     }
     await Promise.all(running.values())
   } else {
-    for (const attachment of attachments) await run(attachment)
+    await run(attachments)
   }
   if (failure !== undefined) throw failure
-  return { attached: attached.filter((entry) => entry !== undefined), calls }
+  return attached.filter((entry) => entry !== undefined)
 }
 
-async function attach(
+/** How far a run through attachments came: those that are up from the first on, and the one that failed. */
+interface Round {
+  readonly attached: readonly Attached[]
+  readonly failed: { readonly attachment: RecordedAttachment; readonly error: CniError } | undefined
+}
+
+/**
+ * Attaches one after another up to the first failure. Calls that need no earlier plugin's result are handed
+ * over together: the executor goes from one to the next without asking (design §6).
+ */
+async function attachInOrder(
+  context: EngineContext,
+  list: readonly RecordedAttachment[],
+  deadline: number,
+  events: AttachEvents,
+): Promise<Round> {
+  const attached: Attached[] = []
+  let before: StepResult | undefined
+  let position = 0
+  for (;;) {
+    const attachment = list[attached.length]
+    if (attachment === undefined) return { attached, failed: undefined }
+    const late = lateness(context, attachment, position, deadline)
+    if (late !== undefined) {
+      if (position > 0) events.spared(attachment.calls.slice(position))
+      return { attached, failed: { attachment, error: late } }
+    }
+    const steps = seriesFrom(context, list.slice(attached.length), position, before?.raw, deadline)
+    const ends = await runSeries(context, steps, deadline, (starting) => {
+      const begun = starting.filter((step) => step.position === 0)
+      if (begun.length > 0) events.started(begun.map((step) => step.attachment))
+    })
+    let failed: Round['failed']
+    for (const [index, end] of ends.entries()) {
+      const step = steps[index]
+      if (step === undefined) continue
+      if (!('error' in end)) {
+        before = end
+        position = step.position + 1
+        if (position < step.attachment.plugins.length) continue
+        const done = { attachment: step.attachment, ...end }
+        events.attached(done)
+        if (failed === undefined) attached.push(done)
+        before = undefined
+        position = 0
+      } else {
+        const isDropped = end.error instanceof DroppedError
+        if (isDropped && step.position === 0) events.dropped(step.attachment)
+        else events.spared(step.attachment.calls.slice(end.hasBegun ? step.position + 1 : step.position))
+        // Only the end of the time drops a call behind one that succeeded.
+        failed ??= { attachment: step.attachment, error: isDropped ? overtime(context, step) : end.error }
+      }
+    }
+    if (failed !== undefined) return { attached, failed }
+  }
+}
+
+/**
+ * The plugin at `position`, and the first plugin of each network that follows as long as none before it has
+ * a further plugin. An optional network ends the series: what comes after it does not depend on it.
+ */
+function seriesFrom(
+  context: EngineContext,
+  [attachment, ...others]: readonly RecordedAttachment[],
+  position: number,
+  prevResult: JsonObject | undefined,
+  deadline: number,
+): Step[] {
+  if (attachment === undefined) return []
+  const steps = [makeStep(context, attachment, position, prevResult, deadline)]
+  let isWhole = position + 1 === attachment.plugins.length && !attachment.isOptional
+  for (const other of others) {
+    if (!isWhole) break
+    steps.push(makeStep(context, other, 0, undefined, deadline))
+    isWhole = other.plugins.length === 1 && !other.isOptional
+  }
+  return steps
+}
+
+function makeStep(
+  { request, conf, now }: EngineContext,
+  attachment: RecordedAttachment,
+  position: number,
+  prevResult: JsonObject | undefined,
+  deadline: number,
+): Step {
+  const plugin = attachment.plugins[position]
+  const title = titleOf(attachment)
+  if (plugin === undefined) throw new CniErrorClass(CniErrorCode.Internal, `${title} has no plugin`)
+  const { network, ifName, args, cniVersion } = attachment
+  const timeoutMs = Math.min(
+    attachment.timeoutMs ?? conf.delegateTimeoutMs,
+    conf.delegateTimeoutMs,
+    deadline - now(),
+  )
+  const { containerId, netns } = request
+  const stdin = delegateStdin(attachment, plugin, { isPodRequest: true, prevResult })
+  const call = {
+    command: 'ADD',
+    type: plugin.type,
+    containerId,
+    netns,
+    ifName,
+    args,
+    stdin,
+    timeoutMs,
+  } as const
+  return { attachment, position, titled: { call, network, title, cniVersion } }
+}
+
+type StepEnd = StepResult | { readonly error: CniError; readonly hasBegun: boolean }
+
+/** Runs a series, and waits until each of its calls has ended or will not start. */
+async function runSeries(
+  context: EngineContext,
+  steps: readonly Step[],
+  deadline: number,
+  starting: (steps: readonly Step[]) => void,
+): Promise<StepEnd[]> {
+  const { executor, signal, now } = context
+  let begunAt = now()
+  const exits = executor.execSeries({
+    calls: steps.map(({ titled }) => titled.call),
+    next: 'success',
+    withinMs: deadline - begunAt,
+    signal,
+    starting: (indexes) => starting(indexes.flatMap((index) => steps[index] ?? [])),
+  })
+  const ends: StepEnd[] = []
+  for (const [index, pending] of exits.entries()) {
+    const step = steps[index]
+    if (step === undefined) continue
+    try {
+      const exit = await judgeExit(context, step.titled, pending, begunAt)
+      begunAt += exit.durationMs
+      ends.push(readResult(context, step, exit))
+    } catch (error) {
+      const fault = toCniError(error)
+      ends.push({ error: fault, hasBegun: await mayHaveBegun(executor, step.titled, fault) })
+    }
+  }
+  return ends
+}
+
+function readResult({ warn }: EngineContext, { attachment, titled }: Step, exit: DelegateExit): StepResult {
+  const output = parseDelegateOutput(exit, titled)
+  const { title, call } = titled
+  if (isJsonObject(output) && 'code' in output && 'msg' in output && !('ips' in output)) {
+    warn(
+      `${title}: plugin "${call.type}" ended with success but printed an error object: ${String(output.msg)}`,
+    )
+  }
+  const result = parseResult(output, {
+    fallbackVersion: attachment.cniVersion,
+    what: `${title}: result of plugin "${call.type}"`,
+  })
+  return { result, raw: toPrevResult(output, result, attachment) }
+}
+
+/** Why the plugin at `position` is not started any more; `undefined` when it may be. */
+function lateness(
   context: EngineContext,
   attachment: RecordedAttachment,
+  position: number,
   deadline: number,
-  begin: number,
-  calls: CallReport[],
-  events: Pick<AttachEvents, 'spared'>,
-): Promise<Attached> {
-  const { request, conf, executor, now, signal, warn } = context
-  const title = `network "${attachment.network}" (${attachment.source})`
-  let raw: JsonObject | undefined
-  let result: Result | undefined
-  for (const [position, plugin] of attachment.plugins.entries()) {
-    const start = now()
-    const timeoutMs = Math.min(
-      attachment.timeoutMs ?? conf.delegateTimeoutMs,
-      conf.delegateTimeoutMs,
-      deadline - start,
-    )
-    if (signal.aborted || timeoutMs <= 0) {
-      events.spared(attachment.calls.slice(position))
-      const why = signal.aborted
-        ? 'the runtime ended the call'
-        : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
-      throw new CniErrorClass(
-        CniErrorCode.TryAgainLater,
-        `${title}: plugin "${plugin.type}" is not started: ${why}`,
-      )
-    }
-    const titled: TitledCall = {
-      call: {
-        command: 'ADD',
-        type: plugin.type,
-        containerId: request.containerId,
-        netns: request.netns,
-        ifName: attachment.ifName,
-        args: attachment.args,
-        stdin: delegateStdin(attachment, plugin, { isPodRequest: true, prevResult: raw }),
-        timeoutMs,
-      },
-      title,
-      cniVersion: attachment.cniVersion,
-    }
-    let output: unknown
-    try {
-      output = parseDelegateOutput(await execDelegate(executor, titled, signal), titled)
-    } catch (error) {
-      const hasBegun = await mayHaveBegun(executor, titled, toCniError(error))
-      events.spared(attachment.calls.slice(hasBegun ? position + 1 : position))
-      throw error
-    } finally {
-      const { network, ifName } = attachment
-      calls.push({
-        network,
-        plugin: plugin.type,
-        command: 'ADD',
-        ifName,
-        startMs: start - begin,
-        durationMs: now() - start,
-      })
-    }
-    if (isJsonObject(output) && 'code' in output && 'msg' in output && !('ips' in output)) {
-      warn(
-        `${title}: plugin "${plugin.type}" ended with success but printed an error object: ${String(output.msg)}`,
-      )
-    }
-    result = parseResult(output, {
-      fallbackVersion: attachment.cniVersion,
-      what: `${title}: result of plugin "${plugin.type}"`,
-    })
-    raw = toPrevResult(output, result, attachment)
-  }
-  if (result === undefined || raw === undefined) {
-    throw new CniErrorClass(CniErrorCode.Internal, `${title} has no plugin`)
-  }
-  return { attachment, result, raw }
+): CniError | undefined {
+  const { conf, now, signal } = context
+  const isLate = (attachment.timeoutMs ?? conf.delegateTimeoutMs) <= 0 || deadline <= now()
+  if (!signal.aborted && !isLate) return undefined
+  return overtime(context, { attachment, position })
+}
+
+function overtime(
+  { conf, signal }: EngineContext,
+  { attachment, position }: Pick<Step, 'attachment' | 'position'>,
+): CniError {
+  const why = signal.aborted
+    ? 'the runtime ended the call'
+    : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
+  return new CniErrorClass(
+    CniErrorCode.TryAgainLater,
+    `${titleOf(attachment)}: plugin "${attachment.plugins[position]?.type}" is not started: ${why}`,
+  )
+}
+
+function titleOf(attachment: RecordedAttachment): string {
+  return `network "${attachment.network}" (${attachment.source})`
 }
 
 /**
@@ -169,7 +294,7 @@ async function mayHaveBegun(
   { call, cniVersion }: TitledCall,
   error: CniError,
 ): Promise<boolean> {
-  if (error instanceof NotStartedError) return false
+  if (error instanceof NotStartedError || error instanceof DroppedError) return false
   if (error.code !== CniErrorCode.IncompatibleCniVersion) return true
   return (await supportedVersions(executor, call)).includes(cniVersion)
 }

@@ -14,7 +14,7 @@ import { delegateStdin, readCompleteMeta, readPlannedMeta } from './recorded-pla
  * @throws {CniError} The delegate's; CheckFailed when nothing is recorded of the container.
  */
 export async function check(context: EngineContext): Promise<void> {
-  const { request, conf, executor, journal, signal } = context
+  const { request, conf, journal, signal } = context
   const key = { containerId: request.containerId, ifName: request.ifName }
   const lookup = journal.lookup(key)
   if (lookup.state === 'newer') throw lookup.error
@@ -45,8 +45,9 @@ export async function check(context: EngineContext): Promise<void> {
     for (const plugin of attachment.plugins) {
       if (!implementsCheck(plugin)) continue
       await execDelegate(
-        executor,
+        context,
         {
+          network: attachment.network,
           call: {
             command: 'CHECK',
             type: plugin.type,

@@ -27,12 +27,19 @@ export async function del(context: EngineContext): Promise<void> {
   if (lookup.state === 'newer') throw lookup.error
   if (lookup.state === 'absent') {
     await delDefaultNetwork(context, deadline)
-    settle(context, key, false)
+    await context.afterAnswer(() => settle(context, key, false))
     return
   }
   // What the lost frames said can no longer be known; the default network is the likeliest of it.
   if (lookup.record.planned === undefined) await delDefaultNetwork(context, deadline)
-  const { faults, failedDels } = await undoRecorded(context, key, lookup, request.netns, deadline)
+  const { faults, failedDels } = await undoRecorded(
+    context,
+    key,
+    lookup,
+    request.netns,
+    deadline,
+    context.afterAnswer,
+  )
   if (faults.length === 0) return
   const error = undoError(faults)
   if (failedDels < conf.delAttempts) throw error
@@ -70,7 +77,7 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
     isStarted: true,
     isUndone: false,
   }))
-  const { faults } = await undoCalls(context, undos.reverse(), netns, undefined, deadline)
+  const { faults } = await undoCalls(context, undos.reverse(), netns, deadline)
   const real = faults.filter(({ code }) => code !== CniErrorCode.PluginNotFound)
   if (real.length > 0) throw undoError(real)
 }

@@ -5,13 +5,20 @@ import { parseJson } from '../cni/json.ts'
 import {
   type DelegateCall,
   type DelegateExit,
+  DroppedError,
   type Executor,
   ExecutorLostError,
 } from '../executor/executor.ts'
+import type { EngineContext } from './engine.ts'
+
+/** What a call needs of its request. */
+export type DelegateContext = Pick<EngineContext, 'executor' | 'now' | 'startedAt' | 'called'>
 
 /** A delegate's call and where it stands, for messages. */
 export interface TitledCall {
   readonly call: DelegateCall
+  /** Name of the network. */
+  readonly network: string
   /** For example `network "n6" (NAD telco/n6)`. */
   readonly title: string
   /** Version the delegate is called in. */
@@ -32,18 +39,61 @@ export class NotStartedError extends CniError {
  * cancelled; DelegateOutput when it printed too much. CNI-096 to CNI-100, CNI-104.
  */
 export async function execDelegate(
-  executor: Executor,
-  { call, title, cniVersion }: TitledCall,
+  context: DelegateContext,
+  titled: TitledCall,
   signal?: AbortSignal,
 ): Promise<DelegateExit> {
-  const where = `${title}: plugin "${call.type}" failed (${call.command.toLowerCase()})`
+  return await judgeExit(context, titled, context.executor.exec(titled.call, signal), context.now())
+}
+
+/**
+ * Waits for a call that has been handed over, reports it, and turns every bad end into the typed error.
+ *
+ * @param begunAt When it began, on the context's clock.
+ * @throws {CniError} As {@link execDelegate}; {@link DroppedError} of a call that was not started.
+ */
+export async function judgeExit(
+  context: DelegateContext,
+  titled: TitledCall,
+  pending: Promise<DelegateExit>,
+  begunAt: number,
+): Promise<DelegateExit> {
+  const { call, network } = titled
+  const report = (durationMs: number, error?: CniError): void =>
+    context.called({
+      network,
+      plugin: call.type,
+      command: call.command,
+      ifName: call.ifName,
+      startMs: begunAt - context.startedAt,
+      durationMs,
+      ...(error === undefined ? {} : { error: error.code }),
+    })
   let exit: DelegateExit
   try {
-    exit = await executor.exec(call, signal)
+    exit = await pending
   } catch (error) {
-    if (error instanceof ExecutorLostError) throw error.at(`${title}: ${call.command} ${call.ifName}`)
-    throw new NotStartedError(toCniError(error).at(`${title}: ${call.command} ${call.ifName}`))
+    if (error instanceof DroppedError) throw error
+    const fault = toCniError(error).at(`${titled.title}: ${call.command} ${call.ifName}`)
+    report(context.now() - begunAt, fault)
+    throw error instanceof ExecutorLostError ? fault : new NotStartedError(fault)
   }
+  try {
+    await checkExit(context.executor, titled, exit)
+  } catch (error) {
+    report(exit.durationMs, toCniError(error))
+    throw error
+  }
+  report(exit.durationMs)
+  return exit
+}
+
+async function checkExit(
+  executor: Executor,
+  { call, title, cniVersion }: TitledCall,
+  exit: DelegateExit,
+): Promise<void> {
+  const where = `${title}: plugin "${call.type}" failed (${call.command.toLowerCase()})`
   const said = exit.stderr.trim() === '' ? {} : { faults: [exit.stderr.trim().slice(0, 4096)] }
   if (exit.ended === 'timeout') {
     const seconds = Math.round(call.timeoutMs / 100) / 10
@@ -65,7 +115,7 @@ export async function execDelegate(
       ...said,
     })
   }
-  if (exit.status === 0) return exit
+  if (exit.status === 0) return
   const failure = parseDelegateFailure({
     type: call.type,
     status: exit.status,

@@ -20,6 +20,13 @@ export interface EngineContext {
   readonly startedAt: number
   /** Tells what we went on without; never throws. */
   readonly warn: (message: string) => void
+  /** Told of every call of a plugin when it is over; never throws. */
+  readonly called: (report: CallReport) => void
+  /**
+   * Does what the runtime need not wait for: after the answer where there is an "after", else at once. Tasks run
+   * in their order; a process that dies before one has not done it.
+   */
+  readonly afterAnswer: (task: () => void | Promise<void>) => Promise<void>
 }
 
 /** One call of one plugin, for `show` and the log. Milliseconds. */
@@ -31,4 +38,6 @@ export interface CallReport {
   /** Since the request began. */
   readonly startMs: number
   readonly durationMs: number
+  /** CNI error code of a call that failed. */
+  readonly error?: number
 }

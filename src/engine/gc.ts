@@ -69,7 +69,7 @@ interface NetworkRecords {
 }
 
 async function collect(
-  { conf, executor }: EngineContext,
+  context: EngineContext,
   { attachment, valid }: NetworkRecords,
   networks: ReadonlyMap<string, NetworkRecords>,
 ): Promise<CniError[]> {
@@ -81,7 +81,8 @@ async function collect(
   const faults: CniError[] = []
   for (const plugin of attachment.plugins) {
     try {
-      await execDelegate(executor, {
+      await execDelegate(context, {
+        network: attachment.network,
         call: {
           command: 'GC',
           type: plugin.type,
@@ -90,7 +91,7 @@ async function collect(
           ifName: '',
           args: '',
           stdin: delegateStdin(attachment, plugin, { isPodRequest: false, extra }),
-          timeoutMs: conf.delegateTimeoutMs,
+          timeoutMs: context.conf.delegateTimeoutMs,
         },
         title: `network "${attachment.network}" (${attachment.source})`,
         cniVersion: attachment.cniVersion,

@@ -44,6 +44,7 @@ export async function status(context: EngineContext): Promise<void> {
   if (attachment === undefined || !isAtLeast(attachment.cniVersion, '1.1.0')) return
   for (const plugin of attachment.plugins) {
     const titled = {
+      network: attachment.network,
       call: {
         command: 'STATUS' as const,
         type: plugin.type,
@@ -57,7 +58,7 @@ export async function status(context: EngineContext): Promise<void> {
       title: `network "${attachment.network}" (${attachment.source})`,
       cniVersion: attachment.cniVersion,
     }
-    if (await speaks(executor, titled)) await execDelegate(executor, titled, context.signal)
+    if (await speaks(executor, titled)) await execDelegate(context, titled, context.signal)
   }
 }
 

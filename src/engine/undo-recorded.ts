@@ -5,10 +5,10 @@ import { type JournalRecord, pendingUndo } from '../journal/record.ts'
 import { removeDeviceInfo } from './device-info-file.ts'
 import type { EngineContext } from './engine.ts'
 import { type PlannedMeta, readPlannedMeta } from './recorded-plan.ts'
-import { undoCalls } from './undo.ts'
+import { type UndoCallContext, undoCalls } from './undo.ts'
 
 /** What an undo from the journal works with; no request need be there. */
-export type UndoContext = Pick<EngineContext, 'executor' | 'journal' | 'conf' | 'store' | 'now' | 'warn'>
+export type UndoContext = Pick<EngineContext, 'journal' | 'store'> & UndoCallContext
 
 /** What is left of a recorded attachment round after an undo. */
 export interface RecordedUndo {
@@ -23,6 +23,7 @@ export interface RecordedUndo {
  *
  * @param netns CNI_NETNS of the request; the delegates get it only when it still is the recorded
  * namespace.
+ * @param settleWhen When the record goes: at once, unless nothing follows that looks at it.
  */
 export async function undoRecorded(
   context: UndoContext,
@@ -30,51 +31,48 @@ export async function undoRecorded(
   lookup: Extract<JournalLookup, { record: JournalRecord }>,
   netns: string,
   deadline: number,
+  settleWhen: EngineContext['afterAnswer'] = async (task) => task(),
 ): Promise<RecordedUndo> {
   const { warn } = context
   const { record } = lookup
   const meta = readPlannedMeta(record.planned)
-  const open = tryOpen(context, key, record)
-  try {
-    const { faults } = await undoCalls(
-      context,
-      pendingUndo(record),
-      await usableNetns(context, meta, key, netns),
-      open,
-      deadline,
-      meta?.searchPath,
-    )
-    if (faults.length > 0) {
-      try {
-        open?.attempted()
-      } catch (error) {
-        warn(`failed DEL is not counted: ${toCniError(error).message}`)
-      }
-      const where =
-        meta?.pod === undefined
-          ? `container ${key.containerId}`
-          : `pod ${meta.pod.namespace}/${meta.pod.name}`
-      return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
-    }
+  const { faults, undone } = await undoCalls(
+    context,
+    pendingUndo(record),
+    await usableNetns(context, meta, key, netns),
+    deadline,
+    meta?.searchPath,
+  )
+  if (faults.length > 0) {
+    markAttempt(context, key, record, undone)
+    const where =
+      meta?.pod === undefined ? `container ${key.containerId}` : `pod ${meta.pod.namespace}/${meta.pod.name}`
+    return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
+  }
+  await settleWhen(async () => {
     for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
     await unpublish(context, meta)
     settle(context, key, lookup.state === 'damaged')
-    return { faults: [], failedDels: 0 }
-  } finally {
-    open?.close()
-  }
+  })
+  return { faults: [], failedDels: 0 }
 }
 
-function tryOpen(
+/** What is undone is marked only where something is left: otherwise the record goes as a whole. */
+function markAttempt(
   { journal, warn }: UndoContext,
   key: JournalKey,
   record: JournalRecord,
-): OpenJournal | undefined {
+  undone: readonly number[],
+): void {
+  let open: OpenJournal | undefined
   try {
-    return journal.open(key, record)
+    open = journal.open(key, record)
+    open.undone(...undone)
+    open.attempted()
   } catch (error) {
-    warn(`${toCniError(error).message}; the undo goes on without marking its progress`)
-    return undefined
+    warn(`what this DEL has done is not recorded: ${toCniError(error).message}`)
+  } finally {
+    open?.close()
   }
 }
 

@@ -1,11 +1,11 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, parseJson } from '../cni/json.ts'
+import { DroppedError } from '../executor/executor.ts'
 import type { ExecFields } from '../executor/frame.ts'
-import type { OpenJournal } from '../journal/journal.ts'
 import type { UndoCall } from '../journal/record.ts'
-import { execDelegate } from './delegate.ts'
-import type { CallReport, EngineContext } from './engine.ts'
+import { judgeExit, type TitledCall } from './delegate.ts'
+import type { EngineContext } from './engine.ts'
 
 /** A call to be undone. */
 export interface PendingUndo extends UndoCall {
@@ -17,62 +17,72 @@ export interface PendingUndo extends UndoCall {
 export interface UndoOutcome {
   /** One for each call that failed, in the order of the calls. */
   readonly faults: readonly CniError[]
-  readonly calls: readonly CallReport[]
+  /** Ids of the calls that are undone now. */
+  readonly undone: readonly number[]
 }
 
+/** What an undo needs; no request need be there. */
+export type UndoCallContext = Pick<
+  EngineContext,
+  'executor' | 'now' | 'startedAt' | 'warn' | 'called' | 'conf'
+>
+
+/** Even past the deadline each delegate gets a chance to free what it holds. */
+const LAST_CHANCE_MS = 1000
+
 /**
- * Runs the recorded DELs, one after another, all of them whatever fails (CNI-047, CNI-051, NPWG-112), and
- * marks each that succeeded. Cancellation does not reach an undo: it is bounded by its own time.
+ * Runs the recorded DELs, one after another, all of them whatever fails (CNI-047, CNI-051, NPWG-112).
+ * Cancellation does not reach an undo: it is bounded by its own time.
  *
  * @param calls In the order of the undo.
  * @param netns What the delegates get as CNI_NETNS; empty when the recorded one is gone.
- * @param open Where success is marked; `undefined` when the journal cannot be written. A mark that
- * cannot be written only means that an idempotent DEL is repeated.
  * @param searchAlso Directories of plugins at ADD, searched after those of the request.
  */
 export async function undoCalls(
-  context: Pick<EngineContext, 'executor' | 'now' | 'warn' | 'conf'>,
+  context: UndoCallContext,
   calls: readonly PendingUndo[],
   netns: string,
-  open: OpenJournal | undefined,
   deadline: number,
   searchAlso: readonly string[] = [],
 ): Promise<UndoOutcome> {
-  const { executor, now, warn, conf } = context
-  const faults: CniError[] = []
-  const reports: CallReport[] = []
-  const begin = now()
-  for (const { exec, isSpared = false } of calls) {
-    const start = now()
-    // Even past the deadline each delegate gets a chance to free what it holds.
-    const timeoutMs = Math.max(1000, Math.min(conf.delegateTimeoutMs, deadline - start))
-    try {
-      await execDelegate(executor, titledUndo(exec, netns, timeoutMs, searchAlso))
-    } catch (error) {
-      const fault = toCniError(error)
-      if (!isSpared) {
-        faults.push(fault)
-        continue
+  const { conf, now, warn } = context
+  const ends = new Map<PendingUndo, CniError | undefined>()
+  const run = async (some: readonly PendingUndo[], leftMs: number): Promise<void> => {
+    const timeoutMs = Math.max(LAST_CHANCE_MS, Math.min(conf.delegateTimeoutMs, leftMs))
+    const series = some.map((call) => ({ call, titled: titledUndo(call.exec, netns, timeoutMs, searchAlso) }))
+    let begunAt = now()
+    const exits = context.executor.execSeries({
+      calls: series.map(({ titled }) => titled.call),
+      next: 'end',
+      withinMs: Math.max(leftMs, LAST_CHANCE_MS * some.length),
+    })
+    for (const [index, pending] of exits.entries()) {
+      const entry = series[index]
+      if (entry === undefined) continue
+      try {
+        begunAt += (await judgeExit(context, entry.titled, pending, begunAt)).durationMs
+        ends.set(entry.call, undefined)
+      } catch (error) {
+        ends.set(entry.call, toCniError(error))
       }
-      warn(`${fault.message}; nothing of it is left, since its ADD never began`)
-    } finally {
-      const durationMs = now() - start
-      reports.push({
-        network: networkOf(exec),
-        plugin: exec.type,
-        command: 'DEL',
-        ifName: exec.ifName,
-        startMs: start - begin,
-        durationMs,
-      })
-    }
-    try {
-      open?.undone(exec.id)
-    } catch (error) {
-      warn(`undo of plugin "${exec.type}" is done but not recorded: ${toCniError(error).message}`)
     }
   }
-  return { faults, calls: reports }
+  if (calls.length > 0) await run(calls, deadline - now())
+  const late = calls.filter((call) => ends.get(call) instanceof DroppedError)
+  if (late.length > 0) await run(late, 0)
+
+  const faults: CniError[] = []
+  const undone: number[] = []
+  for (const call of calls) {
+    const fault = ends.get(call)
+    if (fault !== undefined && !(call.isSpared ?? false)) {
+      faults.push(fault)
+      continue
+    }
+    if (fault !== undefined) warn(`${fault.message}; nothing of it is left, since its ADD never began`)
+    undone.push(call.exec.id)
+  }
+  return { faults, undone }
 }
 
 function titledUndo(
@@ -80,17 +90,16 @@ function titledUndo(
   netns: string,
   timeoutMs: number,
   searchAlso: readonly string[],
-): Parameters<typeof execDelegate>[1] {
+): TitledCall {
   const { type, containerId, ifName, args, stdin } = exec
+  const conf = confOf(exec)
+  const network = String(conf.name ?? '')
   return {
     call: { command: 'DEL', type, containerId, netns, ifName, args, stdin, timeoutMs, searchAlso },
-    title: `network "${networkOf(exec)}"`,
-    cniVersion: String(confOf(exec).cniVersion ?? ''),
+    network,
+    title: `network "${network}"`,
+    cniVersion: String(conf.cniVersion ?? ''),
   }
-}
-
-function networkOf(exec: ExecFields): string {
-  return String(confOf(exec).name ?? '')
 }
 
 function confOf(exec: ExecFields): Record<string, unknown> {

@@ -5,7 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { PluginFile } from '../plan/host-facts.ts'
-import type { DelegateCall, DelegateExit, Executor } from './executor.ts'
+import {
+  type CallSeries,
+  type DelegateCall,
+  type DelegateExit,
+  dropped,
+  type Executor,
+  hasSucceeded,
+} from './executor.ts'
 import type { Guard } from './guard.ts'
 import { isOwnNetns, readNetnsId } from './netns.ts'
 import { readLinks } from './netns-exec.ts'
@@ -57,9 +64,29 @@ export function localExecutor(options: LocalExecutorOptions): Executor {
       return { netnsId, isHostNetns, links, plugins, searchPath }
     },
     exec: (call, signal) => execDelegate(call, signal, options),
+    execSeries: (series) => execSeries(series, options),
     netnsId: async (netns) => readNetnsId(netns),
     changeRoutes,
   }
+}
+
+function execSeries(series: CallSeries, options: LocalExecutorOptions): Promise<DelegateExit>[] {
+  const { calls, next, withinMs, signal, starting } = series
+  const deadline = performance.now() + withinMs
+  let before: Promise<boolean> = Promise.resolve(true)
+  return calls.map((call, index) => {
+    const exit = before.then((isBeforeGood) => {
+      const leftMs = deadline - performance.now()
+      if (leftMs <= 0 || signal?.aborted === true || (next === 'success' && !isBeforeGood)) {
+        throw dropped(call)
+      }
+      starting?.([index])
+      return execDelegate({ ...call, timeoutMs: Math.min(call.timeoutMs, leftMs) }, signal, options)
+    })
+    // Whoever asked for the series looks at them in turn: none is unhandled until then.
+    before = exit.then(hasSucceeded, () => false)
+    return exit
+  })
 }
 
 async function execDelegate(

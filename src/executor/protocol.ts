@@ -87,6 +87,8 @@ export const encodeMessage = {
     encodeFrame(MessageKind.done, [status, (isForgotten ? 1 : 0) | (mayFollow ? 2 : 0), stdout]),
   errand: (containerId: string): Buffer => encodeFrame(MessageKind.errand, [containerId]),
   log: (text: string): Buffer => encodeFrame(MessageKind.log, [text]),
+  /** Ends the calls that run; those that wait are not started. */
+  cancel: (): Buffer => encodeFrame(MessageKind.cancel, []),
 } as const
 
 /** @returns `undefined` for a frame that is no hello. */

@@ -3,7 +3,14 @@ import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { HostFacts, PluginFile } from '../plan/host-facts.ts'
 import type { Connection } from './connection.ts'
-import { type DelegateCall, type DelegateExit, type Executor, ExecutorLostError } from './executor.ts'
+import {
+  type CallSeries,
+  type DelegateCall,
+  type DelegateExit,
+  dropped,
+  type Executor,
+  ExecutorLostError,
+} from './executor.ts'
 import { decodeNumber, ExecMode, type Frame } from './frame.ts'
 import {
   decodeExit,
@@ -78,6 +85,41 @@ export function remoteExecutor(
       0,
     )
 
+  // Cancellation by the runtime reaches the shim before it reaches us.
+  const execSeries = ({ calls, next, withinMs, signal, starting }: CallSeries): Promise<DelegateExit>[] => {
+    starting?.([...calls.keys()])
+    let isOver = false
+    const ownLimitsMs = calls.reduce((sum, call) => sum + call.timeoutMs, 0)
+    const isBounded = withinMs < ownLimitsMs
+    const frames: Buffer[] = []
+    const answers = calls.map((call, index) => {
+      const id = nextId++
+      const mode = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      frames.push(encodeMessage.exec({ ...call, id, mode, timeoutMs: Math.ceil(call.timeoutMs) }))
+      const answer = ask<ExitMessage>(
+        // The last one sends them all.
+        () => {
+          if (index === calls.length - 1) connection.send(...frames)
+        },
+        (waiting) => exits.set(id, waiting),
+        Math.min(ownLimitsMs, withinMs),
+      )
+      return answer.then((exit) => toExit(exit, call, isOver && signal?.aborted !== true))
+    })
+    if (isBounded) {
+      const timer = setTimeout(
+        () => {
+          isOver = true
+          connection.send(encodeMessage.cancel())
+        },
+        Math.max(0, withinMs),
+      )
+      void Promise.allSettled(answers).then(() => clearTimeout(timer))
+    }
+    for (const answer of answers) answer.catch(() => undefined)
+    return answers
+  }
+
   return {
     async probe(path, types) {
       const found = await probe(path, types)
@@ -102,18 +144,11 @@ export function remoteExecutor(
       const { netnsId } = await probe(path, [])
       return netnsId === '' ? undefined : netnsId
     },
-    async exec(call) {
-      const id = nextId++
-      const exit = await ask<ExitMessage>(
-        () =>
-          connection.send(
-            encodeMessage.exec({ ...call, id, mode: ExecMode.now, timeoutMs: Math.ceil(call.timeoutMs) }),
-          ),
-        (waiting) => exits.set(id, waiting),
-        call.timeoutMs,
-      )
-      return toExit(exit, call)
+    exec: (call) => {
+      const [exit] = execSeries({ calls: [call], next: 'end', withinMs: Number.POSITIVE_INFINITY })
+      return exit ?? Promise.reject(gone())
     },
+    execSeries,
     changeRoutes: (path, change) =>
       ask(
         () => connection.send(encodeMessage.routes(path, change)),
@@ -160,19 +195,15 @@ export function remoteExecutor(
   }
 }
 
-function toExit(exit: ExitMessage, call: DelegateCall): DelegateExit {
+/** @param isOver Whether the time of the series was over: then that is why the shim was told to end it. */
+function toExit(exit: ExitMessage, call: DelegateCall, isOver: boolean): DelegateExit {
   const { status, signal, ended, stdout, stderr } = exit
   if (ended === Ended.notStarted) throw new CniError(exit.code, stderr)
-  if (ended === Ended.dropped) {
-    throw new CniError(
-      CniErrorCode.TryAgainLater,
-      `plugin "${call.type}" was not started: one before it failed`,
-    )
-  }
+  if (ended === Ended.dropped) throw dropped(call)
   const reasons = {
     [Ended.timeout]: 'timeout',
     [Ended.output]: 'output',
-    [Ended.cancelled]: 'cancelled',
+    [Ended.cancelled]: isOver ? 'timeout' : 'cancelled',
   } as const
   return {
     status,

@@ -44,10 +44,10 @@ interface PlannedFields {
 export interface OpenJournal {
   readonly record: JournalRecord
   started(ids: readonly number[]): void
-  undo(exec: ExecFields): void
+  undo(execs: readonly ExecFields[]): void
   complete(meta: JsonObject): void
   published(): void
-  undone(id: number): void
+  undone(...ids: readonly number[]): void
   attempted(): void
   /** Waits until file and directory are on disk. */
   sync(): Promise<void>
@@ -65,8 +65,8 @@ export interface Journal {
   lookup(key: JournalKey): JournalLookup
   /** Keys of all files, whatever their state. */
   keys(): JournalKey[]
-  /** Whether anything is recorded of the container. */
-  knows(containerId: string): boolean
+  /** Whether anything is recorded of the container, an interface left aside. */
+  knows(containerId: string, except?: string): boolean
   /**
    * Writes `planned` and one `exec` DEL for each call under a temporary name, then renames: the record
    * is there in full or not at all.
@@ -94,18 +94,18 @@ export function openJournalDir(stateDir: string): Journal {
     record: JournalRecord,
     synced: Promise<unknown>,
   ): OpenJournal => {
-    const append = (kind: number, fields: readonly (Buffer | string | number)[]): void => {
-      writeAll(fd, encodeRecord(kind, fields), pathOf(key))
+    const append = (kind: number, ...frames: readonly (readonly (Buffer | string | number)[])[]): void => {
+      if (frames.length === 0) return
+      const records = frames.map((fields) => encodeRecord(kind, fields))
+      writeAll(fd, records.length === 1 && records[0] ? records[0] : Buffer.concat(records), pathOf(key))
     }
     return {
       record,
-      started: (ids) => {
-        for (const id of ids) append(FrameKind.started, [id])
-      },
-      undo: (exec) => append(FrameKind.undo, encodeExec(exec)),
+      started: (ids) => append(FrameKind.started, ...ids.map((id) => [id])),
+      undo: (execs) => append(FrameKind.undo, ...execs.map(encodeExec)),
       complete: (meta) => append(FrameKind.complete, [JSON.stringify(meta)]),
       published: () => append(FrameKind.published, []),
-      undone: (id) => append(FrameKind.undone, [id]),
+      undone: (...ids) => append(FrameKind.undone, ...ids.map((id) => [id])),
       attempted: () => append(FrameKind.attempted, []),
       sync: async () => {
         await synced.catch((error) => {
@@ -141,7 +141,8 @@ export function openJournalDir(stateDir: string): Journal {
           .map((ifName) => ({ containerId, ifName })),
       )
     },
-    knows: (containerId) => readNames(join(sandboxes, containerId)).some((name) => !isTemporary(name)),
+    knows: (containerId, except) =>
+      readNames(join(sandboxes, containerId)).some((name) => name !== except && !isTemporary(name)),
     plan(key, { meta, netns, netnsId, files }, calls) {
       const directory = directoryOf(key)
       const bytes = Buffer.concat([
@@ -160,8 +161,8 @@ export function openJournalDir(stateDir: string): Journal {
       const temporary = join(directory, `.planned-${process.pid}-${Date.now()}`)
       let fd: number | undefined
       try {
-        mkdirSync(directory, { recursive: true, mode: 0o700 })
-        removeTemporaries(directory)
+        const made = mkdirSync(directory, { recursive: true, mode: 0o700 })
+        if (made === undefined) removeTemporaries(directory)
         fd = openSync(
           temporary,
           constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | constants.O_APPEND,

@@ -26,7 +26,10 @@ export interface ClusterStore {
   pod(namespace: string, name: string): Promise<Pod | undefined>
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
   publish(publication: Publication): Promise<void>
-  /** Takes a publication back when it is this container's; a missing or another's is left alone. */
+  /**
+   * Takes a publication back when it is this container's; a missing or another's is left alone. Waits for no
+   * server: the container's record goes when this has resolved.
+   */
   unpublish(unpublication: Unpublication): Promise<void>
   /** What was published for the pod last. */
   networkStatus(namespace: string, name: string): Promise<NetworkStatusEntry[] | undefined>

@@ -1,4 +1,4 @@
-import type { Dirent } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { toCniError } from '../cni/cni-error.ts'
@@ -46,16 +46,29 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
   return entry.isFile() || (entry.isSymbolicLink() && (await stat(path)).isFile())
 }
 
-/** Something that changes whenever a manifest is written, added or taken away; '' when the path cannot be read. */
-export async function manifestSignature(path: string): Promise<string> {
+/**
+ * Something that changes whenever a manifest is written, added or taken away; '' when the path cannot be read.
+ * Asked at every request, so without the detour of a thread for each file.
+ */
+export function manifestSignature(path: string): string {
   try {
-    const paths = (await stat(path)).isDirectory() ? await findManifests(path) : [path]
-    const stats = await Promise.all(paths.map((file) => stat(file, { bigint: true })))
-    return paths
-      .map((file, index) => `${file}:${stats[index]?.ino}:${stats[index]?.size}:${stats[index]?.mtimeNs}`)
+    if (!statSync(path).isDirectory()) return fileSignature(path)
+    const names = readdirSync(path, { withFileTypes: true })
+    return names
+      .filter(({ name }) => !name.startsWith('.'))
+      .map((entry) => {
+        const file = join(path, entry.name)
+        return entry.isDirectory() ? manifestSignature(file) : fileSignature(file)
+      })
       .join('\n')
   } catch {
     // The lookup that follows says what is wrong.
     return ''
   }
+}
+
+function fileSignature(path: string): string {
+  if (!EXTENSIONS.has(extname(path))) return ''
+  const { ino, size, mtimeMs, ctimeMs } = statSync(path)
+  return `${path}:${ino}:${size}:${mtimeMs}:${ctimeMs}`
 }

@@ -45,7 +45,7 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
   }
   /** A pod is looked up first: what changed since the last request is read then. */
   const reload = async () => {
-    const now = (await Promise.all(paths.map(manifestSignature))).join('\n')
+    const now = paths.map(manifestSignature).join('\n')
     if (now !== signature) loading = undefined
     signature = now
     return await load()
@@ -54,9 +54,9 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
     pod: async (namespace, name) => find(await reload(), 'pods', 'Pod', `${namespace}/${name}`),
     nad: async (namespace, name) =>
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
-    publish: (publication) => writeStatus(stateDir, publication),
-    unpublish: (unpublication) => removeStatus(stateDir, unpublication),
-    networkStatus: (namespace, name) => readStatus(stateDir, namespace, name),
+    publish: async (publication) => writeStatus(stateDir, publication),
+    unpublish: async (unpublication) => removeStatus(stateDir, unpublication),
+    networkStatus: async (namespace, name) => readStatus(stateDir, namespace, name),
   }
 }
 

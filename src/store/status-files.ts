@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -51,38 +51,37 @@ function shortHash(text: string): string {
 }
 
 /**
- * Writes a pod's status in place of an earlier one, whole or not at all (fsync, rename); files 0600,
- * folders 0700.
+ * Writes a pod's status in place of an earlier one, whole or not at all (rename); files 0600, folders 0700.
+ * It only tells of the pod's networks: after a power failure it may be gone or empty, as the pod is.
  *
  * @throws {CniError} Io naming the file.
  */
-export async function writeStatus(stateDir: string, publication: Publication): Promise<void> {
+export function writeStatus(stateDir: string, publication: Publication): void {
   const path = statusPath(stateDir, publication.namespace, publication.name)
   const { namespace, name, uid, containerId, networkStatus } = publication
   const content = { namespace, name, ...(uid === undefined ? {} : { uid }), containerId, networkStatus }
   const aside = asidePath(path, publication)
   try {
-    const file = await openAside(aside)
-    try {
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(aside, path)
+    writeAside(aside, `${JSON.stringify(content, null, 2)}\n`)
+    renameSync(aside, path)
   } catch (error) {
-    await rm(aside, { force: true }).catch(() => undefined)
+    try {
+      rmSync(aside, { force: true })
+    } catch {
+      // The first fault says what is wrong; what is left is found again by its name.
+    }
     throw toCniError(error, CniErrorCode.Io).at(`network-status of pod ${namespace}/${name} in ${path}`)
   }
 }
 
-async function openAside(aside: string): ReturnType<typeof open> {
+function writeAside(aside: string, text: string): void {
   for (let tries = 1; ; tries++) {
     try {
-      await mkdir(dirname(aside), { recursive: true, mode: 0o700 })
-      return await open(aside, 'w', 0o600)
+      mkdirSync(dirname(aside), { recursive: true, mode: 0o700 })
+      writeFileSync(aside, text, { mode: 0o600 })
+      return
     } catch (error) {
-      // Another pod's removeStatus may take the empty folder away in between, or in the middle of mkdir.
+      // Another process may take the empty folder away in between, or in the middle of mkdir.
       if (!hasCode(error, 'ENOENT') || tries === OPEN_TRIES) throw error
     }
   }
@@ -93,13 +92,13 @@ async function openAside(aside: string): ReturnType<typeof open> {
  *
  * @throws {CniError} Io when the file cannot be read, Decoding when it is damaged.
  */
-export async function readStatus(
+export function readStatus(
   stateDir: string,
   namespace: string,
   name: string,
-): Promise<NetworkStatusEntry[] | undefined> {
+): NetworkStatusEntry[] | undefined {
   const path = statusPath(stateDir, namespace, name)
-  return (await readStatusFile(path))?.networkStatus
+  return readStatusFile(path)?.networkStatus
 }
 
 /**
@@ -108,14 +107,14 @@ export async function readStatus(
  *
  * @throws {CniError} Io when reading or removing fails.
  */
-export async function removeStatus(stateDir: string, unpublication: Unpublication): Promise<void> {
+export function removeStatus(stateDir: string, unpublication: Unpublication): void {
   const { namespace, name, containerId } = unpublication
   const path = statusPath(stateDir, namespace, name)
-  const isOurs = await isStatusOf(path, containerId)
+  const isOurs = isStatusOf(path, containerId)
   try {
-    await rm(asidePath(path, unpublication), { force: true })
-    if (isOurs) await rm(path, { force: true })
-    await rmdir(dirname(path))
+    rmSync(asidePath(path, unpublication), { force: true })
+    if (isOurs) rmSync(path, { force: true })
+    rmdirSync(dirname(path))
   } catch (error) {
     if (hasCode(error, 'ENOTEMPTY') || hasCode(error, 'ENOENT')) return
     throw toCniError(error, CniErrorCode.Io).at(`network-status of pod ${namespace}/${name} in ${path}`)
@@ -123,19 +122,19 @@ export async function removeStatus(stateDir: string, unpublication: Unpublicatio
 }
 
 /** Whether the file may go with the container: it is the container's, or damaged. */
-async function isStatusOf(path: string, containerId: string): Promise<boolean> {
+function isStatusOf(path: string, containerId: string): boolean {
   try {
-    return (await readStatusFile(path))?.containerId === containerId
+    return readStatusFile(path)?.containerId === containerId
   } catch (error) {
     if (toCniError(error).code !== CniErrorCode.Decoding) throw error
     return true
   }
 }
 
-async function readStatusFile(path: string): Promise<StatusFile | undefined> {
+function readStatusFile(path: string): StatusFile | undefined {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined
     throw toCniError(error, CniErrorCode.Io).at(`network-status in ${path}`)

@@ -75,7 +75,7 @@ spec('journal on disk', (it) => {
 
   it('what is appended is read by the next process', () => {
     const { stateDir, open } = planned()
-    open.undo(exec(1, '{"prevResult":{}}'))
+    open.undo([exec(1, '{"prevResult":{}}')])
     open.complete({ results: [] })
     open.published()
     open.attempted()

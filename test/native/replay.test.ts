@@ -69,7 +69,7 @@ spec('shim: DEL without a daemon', (it) => {
     writeFileSync(device, '{}')
     const open = record(shim, { files: [device, '/nowhere/x'] })
     open.started([0, 1])
-    open.undo(
+    open.undo([
       execFields({
         id: 1,
         command: 'DEL',
@@ -77,7 +77,7 @@ spec('shim: DEL without a daemon', (it) => {
         ifName: 'net1',
         stdin: '{"name":"n1","prevResult":{}}',
       }),
-    )
+    ])
     open.close()
     const run = await shim.run('DEL')
     assert.is(run.status, 0, run.stdout)

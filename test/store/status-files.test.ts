@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import {
   existsSync,
   mkdirSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
@@ -30,9 +32,9 @@ const publication = (changes: Partial<Publication> = {}): Publication => ({
 const hasCode = (code: number) => (error: unknown) => error instanceof CniError && error.code === code
 
 /** The code with which the operation failed. */
-async function codeOf(operation: Promise<unknown>): Promise<number> {
+function codeOf(operation: () => unknown): number {
   try {
-    await operation
+    operation()
   } catch (error) {
     if (error instanceof CniError) return error.code
     throw error
@@ -43,88 +45,91 @@ async function codeOf(operation: Promise<unknown>): Promise<number> {
 spec('published status', (it) => {
   it('is one file per pod with identity and network-status, readable by the owner alone', async () => {
     const stateDir = join(temporaryFolder(), 'state')
-    await writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication())
     const path = join(stateDir, 'status/telco/upf-0.json')
     assert.equal(JSON.parse(readFileSync(path, 'utf8')), publication())
     assert.is(statSync(path).mode & 0o777, 0o600)
     for (const folder of [stateDir, join(stateDir, 'status'), join(stateDir, 'status/telco')]) {
       assert.is(statSync(folder).mode & 0o777, 0o700, folder)
     }
-    assert.equal(await readStatus(stateDir, 'telco', 'upf-0'), publication().networkStatus)
+    assert.equal(readStatus(stateDir, 'telco', 'upf-0'), publication().networkStatus)
   })
 
   it('is replaced as a whole, and nothing else is left in the folder', async () => {
     const stateDir = temporaryFolder()
-    await writeStatus(stateDir, publication())
-    await writeStatus(stateDir, publication({ containerId: 'c2', networkStatus: [] }))
-    assert.equal(await readStatus(stateDir, 'telco', 'upf-0'), [])
+    writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication({ containerId: 'c2', networkStatus: [] }))
+    assert.equal(readStatus(stateDir, 'telco', 'upf-0'), [])
     assert.equal(readdirSync(join(stateDir, 'status/telco')), ['upf-0.json'])
   })
 
   it('an unknown uid is left out', async () => {
     const stateDir = temporaryFolder()
     const { uid: _, ...withoutUid } = publication()
-    await writeStatus(stateDir, withoutUid)
+    writeStatus(stateDir, withoutUid)
     assert.is(readFileSync(statusPath(stateDir, 'telco', 'upf-0'), 'utf8').includes('uid'), false)
   })
 
   it('is removed by its own container only, with the folder that it leaves empty', async () => {
     const stateDir = temporaryFolder()
-    await writeStatus(stateDir, publication())
-    await removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c0' })
+    writeStatus(stateDir, publication())
+    removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c0' })
     assert.ok(existsSync(statusPath(stateDir, 'telco', 'upf-0')))
-    await removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c1' })
+    removeStatus(stateDir, { namespace: 'telco', name: 'upf-0', containerId: 'c1' })
     assert.equal(readdirSync(join(stateDir, 'status')), [])
   })
 
   it('the folder stays as long as another pod has its status in it', async () => {
     const stateDir = temporaryFolder()
-    await writeStatus(stateDir, publication())
-    await writeStatus(stateDir, publication({ name: 'upf-1' }))
-    await removeStatus(stateDir, publication())
+    writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication({ name: 'upf-1' }))
+    removeStatus(stateDir, publication())
     assert.equal(readdirSync(join(stateDir, 'status/telco')), ['upf-1.json'])
   })
 
   it('what a crash left before the rename goes with the next write or removal of the container', async () => {
     const stateDir = temporaryFolder()
     const folder = join(stateDir, 'status/telco')
-    await writeStatus(stateDir, publication())
-    await removeStatus(stateDir, publication())
+    writeStatus(stateDir, publication())
+    removeStatus(stateDir, publication())
     // A folder in its place is what makes the rename fail: the name before it can then be seen.
     mkdirSync(statusPath(stateDir, 'telco', 'upf-0'), { recursive: true })
     const names: string[] = []
     const watcher = watch(folder, (_, name) => void (name?.endsWith('.tmp') && names.push(name)))
-    await codeOf(writeStatus(stateDir, publication()))
+    codeOf(() => writeStatus(stateDir, publication()))
     for (let tries = 0; tries < 100 && names.length === 0; tries++) await setTimeout(10)
     watcher.close()
     rmdirSync(statusPath(stateDir, 'telco', 'upf-0'))
     const torn = join(folder, names[0] ?? 'none')
 
     writeFileSync(torn, '{"containe')
-    await removeStatus(stateDir, publication({ containerId: 'c2' }))
+    removeStatus(stateDir, publication({ containerId: 'c2' }))
     assert.ok(existsSync(torn), 'another container may be writing')
-    await removeStatus(stateDir, publication())
+    removeStatus(stateDir, publication())
     assert.equal(readdirSync(join(stateDir, 'status')), [])
 
     mkdirSync(folder)
     writeFileSync(torn, '{"containe')
-    await writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication())
     assert.equal(readdirSync(folder), ['upf-0.json'])
   })
 
   it('NPWG-117 removing what is not there is success', async () => {
-    await removeStatus(temporaryFolder(), publication())
-    await removeStatus(join(temporaryFolder(), 'none'), publication())
+    removeStatus(temporaryFolder(), publication())
+    removeStatus(join(temporaryFolder(), 'none'), publication())
   })
 
   it('a damaged file is an error to a reader and goes with the next removal', async () => {
     const stateDir = temporaryFolder()
-    await writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication())
     for (const text of ['', '{"containerId":', '[]', '{"containerId":"c1","networkStatus":[null]}']) {
-      await writeStatus(stateDir, publication())
+      writeStatus(stateDir, publication())
       writeFileSync(statusPath(stateDir, 'telco', 'upf-0'), text)
-      assert.is(await codeOf(readStatus(stateDir, 'telco', 'upf-0')), CniErrorCode.Decoding)
-      await removeStatus(stateDir, publication({ containerId: 'c9' }))
+      assert.is(
+        codeOf(() => readStatus(stateDir, 'telco', 'upf-0')),
+        CniErrorCode.Decoding,
+      )
+      removeStatus(stateDir, publication({ containerId: 'c9' }))
       assert.is(existsSync(statusPath(stateDir, 'telco', 'upf-0')), false)
     }
   })
@@ -134,7 +139,7 @@ spec('published status', (it) => {
     writeFileSync(stateDir, '')
     let message = ''
     try {
-      await writeStatus(stateDir, publication())
+      writeStatus(stateDir, publication())
     } catch (error) {
       assert.ok(hasCode(CniErrorCode.Io)(error))
       message = error instanceof Error ? error.message : ''
@@ -159,23 +164,28 @@ spec('published status', (it) => {
   it('the longest names that Kubernetes allows have files of their own', async () => {
     const stateDir = temporaryFolder()
     const names = ['x', 'y'].map((end) => `${'a'.repeat(252)}${end}`)
-    for (const name of names) await writeStatus(stateDir, publication({ name, containerId: name }))
+    for (const name of names) writeStatus(stateDir, publication({ name, containerId: name }))
     assert.is(readdirSync(join(stateDir, 'status/telco')).length, 2)
-    for (const name of names) await removeStatus(stateDir, { namespace: 'telco', name, containerId: name })
+    for (const name of names) removeStatus(stateDir, { namespace: 'telco', name, containerId: name })
     assert.equal(readdirSync(join(stateDir, 'status')), [])
   })
 
-  it('pods of one namespace that come and go at once do not disturb one another', async () => {
+  it('pods of one namespace that come and go in several processes at once do not disturb one another', async () => {
     const stateDir = temporaryFolder()
-    const names = Array.from({ length: 10 }, (_, index) => `pod-${index}`)
+    const script = `
+      import { readStatus, removeStatus, writeStatus } from '${new URL('../../src/store/status-files.ts', import.meta.url)}'
+      const [stateDir, name] = process.argv.slice(1)
+      const pod = { namespace: 'telco', name, containerId: 'c1' }
+      for (let round = 0; round < 200; round++) {
+        writeStatus(stateDir, { ...pod, networkStatus: [{ name: 'n' }] })
+        if (readStatus(stateDir, 'telco', name)[0].name !== 'n') throw new Error('read another')
+        removeStatus(stateDir, pod)
+      }`
+    const run = promisify(execFile)
     await Promise.all(
-      names.map(async (name) => {
-        for (let round = 0; round < 10; round++) {
-          await writeStatus(stateDir, publication({ name }))
-          assert.equal(await readStatus(stateDir, 'telco', name), publication().networkStatus)
-          await removeStatus(stateDir, publication({ name }))
-        }
-      }),
+      ['a', 'b', 'c'].map((name) =>
+        run(process.execPath, ['--input-type=module', '-e', script, stateDir, name]),
+      ),
     )
     assert.equal(readdirSync(join(stateDir, 'status')), [])
   })
