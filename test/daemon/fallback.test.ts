@@ -21,7 +21,7 @@ async function fallbackNode(): Promise<FallbackNode> {
   mkdirSync(dir, { mode: 0o755 })
   const fallback = join(dir, 'plexus-standalone')
   copyFileSync(singleFile(), fallback)
-  return { ...node, ...installDaemon(node, { shim: { fallback } }), fallback }
+  return { ...node, ...installDaemon(node, { shim: { fallback, addWait: '0', delWait: '0' } }), fallback }
 }
 
 /** The net-conf as a runtime completes it that passes the pod's annotations. */
