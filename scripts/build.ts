@@ -1,7 +1,8 @@
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
+import { assertNoSchemaCompiler, bundleOptions } from './bundle-options.ts'
 import { warmCompileCache } from './compile-cache.ts'
 import { standaloneValidators } from './standalone-validators.ts'
 
@@ -12,30 +13,6 @@ const outdir = join(root, 'dist')
 const ENTRY = 'src/entry.ts'
 /** Each file that this one imports dynamically becomes a bundle of its own, loaded only when needed. */
 const SWITCH = 'src/main.ts'
-
-// CommonJS, because Node loads it about 4 ms faster than the same code as ES modules. Modules keep
-// their order, and what is imported dynamically is evaluated only then, as with ES modules.
-const options: BuildOptions = {
-  absWorkingDir: root,
-  outdir,
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  format: 'cjs',
-  platform: 'node',
-  target: 'node24',
-  legalComments: 'linked',
-  define: {
-    'import.meta.dirname': '__dirname',
-    'import.meta.filename': '__filename',
-    'import.meta.url': 'bundleUrl',
-  },
-  inject: ['scripts/bundle-url.ts'],
-  // Node's own import() in CommonJS would start the loader of ES modules.
-  supported: { 'dynamic-import': false },
-  metafile: true,
-  write: false,
-  logLevel: 'warning',
-}
 
 /** Cuts the bundle at the dynamic imports of {@link SWITCH} and notes where the others begin. */
 function cutBundles(found: Map<string, string>): Plugin {
@@ -56,6 +33,7 @@ function cutBundles(found: Map<string, string>): Plugin {
   }
 }
 
+const options = { ...bundleOptions(root), outdir, legalComments: 'linked' as const }
 const bundles = new Map<string, string>()
 const entry = await build({ ...options, entryPoints: { main: ENTRY }, plugins: [cutBundles(bundles)] })
 const rest = await build({
@@ -64,12 +42,7 @@ const rest = await build({
   plugins: [standaloneValidators(root)],
 })
 
-for (const { inputs } of [entry.metafile, rest.metafile].flatMap((metafile) =>
-  metafile ? [metafile] : [],
-)) {
-  const compiler = Object.keys(inputs).find((input) => /node_modules\/ajv\/dist\/(?!runtime\/)/.test(input))
-  if (compiler !== undefined) throw new Error(`the schema compiler must not be in a bundle: ${compiler}`)
-}
+for (const { metafile } of [entry, rest]) assertNoSchemaCompiler(metafile)
 
 // A process may start from dist/ at this moment: files appear whole, by rename, the one that names
 // the others last.

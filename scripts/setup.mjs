@@ -1,5 +1,5 @@
-// Makes a fresh checkout ready for `npm test`, `npm run demo`, `npm run bench` or `npm run check`,
-// and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
+// Makes a fresh checkout ready for `npm test`, `npm run demo`, `npm run bench`, `npm run check` or
+// `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
 // with the system's Node.js (18 or newer), before node_modules/ exists. Writes to stderr only.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -37,6 +37,7 @@ const PURPOSES = {
     'libc6-dev',
   ],
   check: [],
+  binary: [],
 }
 
 const PROGRAM_DIRS = [
@@ -56,7 +57,7 @@ if (purpose === undefined || !Object.hasOwn(PURPOSES, purpose)) {
 
 installModules()
 installPackages(PURPOSES[purpose])
-if (purpose !== 'check') buildBundle()
+if (!['check', 'binary'].includes(purpose)) buildBundle()
 
 function say(line) {
   process.stderr.write(`setup: ${line}\n`)

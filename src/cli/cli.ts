@@ -4,8 +4,8 @@ import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
+import { packageVersion } from './installation.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
-import { packageVersion } from './package-version.ts'
 import type { PodName } from './show.ts'
 
 const COMMANDS = ['list', 'show', 'explain', 'demo', 'daemon']

@@ -1,5 +1,4 @@
 import { readSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -12,6 +11,7 @@ import { localExecutor } from '../executor/local.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import { lockAllSandboxes, lockSandbox, type SandboxLock } from '../journal/lock.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import { ownExecutable } from './installation.ts'
 import { openLog } from './log.ts'
 
 /**
@@ -70,7 +70,7 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
       executor: localExecutor({
         env,
         searchPath,
-        self: join(dirname(process.argv[1] ?? ''), '..', 'bin', 'plexus'),
+        self: ownExecutable(),
         maxOutputBytes: conf.maxOutputBytes,
         probeAhead: isProbedNext ? request.netns : undefined,
         guard: () => {

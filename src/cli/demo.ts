@@ -1,5 +1,5 @@
 import { existsSync, rmSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import process from 'node:process'
 import { toCniError } from '../cni/cni-error.ts'
 import { checkPrerequisites } from './demo/prerequisites.ts'
@@ -7,6 +7,7 @@ import { PLUGINS } from './demo/scenario.ts'
 import { openScreen } from './demo/screen.ts'
 import { openStage, type Stage } from './demo/stage.ts'
 import { playStory } from './demo/story.ts'
+import { ownExecutable } from './installation.ts'
 import { terminalStyler } from './output.ts'
 
 /** What the command line gives `plexus demo`. */
@@ -64,7 +65,7 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
   let isGood = false
   try {
     stage = openStage(signal)
-    const executable = join(dirname(process.argv[1] ?? ''), '..', 'bin', 'plexus')
+    const executable = ownExecutable()
     const { binDirs: found } = prerequisites
     isGood = await playStory({ stage, screen, signal, executable, binDirs: found, stateDir, manifests })
   } catch (error) {

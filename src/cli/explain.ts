@@ -14,6 +14,7 @@ import type { ClusterStore } from '../store/cluster-store.ts'
 import { type ExplainedPod, type Explanation, explainedPod, toExplainedFaults } from './explanation.ts'
 import { explanationText } from './explanation-text.ts'
 import { ExitCode, UsageError } from './failure.ts'
+import { ownExecutable } from './installation.ts'
 import { layeredStore, readManifestPods } from './manifest-pods.ts'
 import { readNetConfFile } from './net-conf-file.ts'
 import { formatDocument, type OutputFormat, type Styler } from './output.ts'
@@ -177,7 +178,7 @@ function lookForPlugins(networks: readonly ResolvedNetwork[], binDirs: readonly 
   const types = networks.flatMap(
     ({ conflist }) => conflist?.plugins.flatMap((conf) => executedTypes({ type: conf.type, conf })) ?? [],
   )
-  const self = process.argv[1] ?? ''
+  const self = ownExecutable()
   const plugins = new Map(
     types.map((type) => {
       const path = findPlugin(type, binDirs)
