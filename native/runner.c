@@ -368,7 +368,7 @@ void cancel_calls(Runner *runner, bool spares_del) {
     if (call->state == CALL_RUNNING) {
       if (!call->has_exited) stop_call(call, ENDED_CANCELLED);
     } else if (call->state != CALL_OVER) {
-      call->ended = ENDED_CANCELLED;
+      call->ended = ENDED_DROPPED;
       end_call(runner, call);
     }
   }

@@ -271,6 +271,7 @@ static bool take(Session *session, uint8_t kind, Slice fields) {
     case KIND_ROUTES: return answer_routes(session, fields);
     case KIND_DONE: return take_done(session, fields);
     case KIND_ERRAND: return take_errand(session, fields);
+    case KIND_CANCEL: cancel_calls(&session->runner, false); return true;
     case KIND_EXEC: {
       Exec exec;
       if (!decode_exec(fields, &exec) || !is_allowed(session, &exec)) return false;
