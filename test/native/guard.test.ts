@@ -54,7 +54,7 @@ spec('shim: its end, the guard and the lock', (it) => {
     assert.equal(told.slice(0, 3).sort(), [
       'cancel',
       `exit 1 ended ${Ended.cancelled}`,
-      `exit 2 ended ${Ended.cancelled}`,
+      `exit 2 ended ${Ended.dropped}`,
     ])
     assert.is(told[3], 0)
   })
