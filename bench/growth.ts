@@ -36,7 +36,8 @@ export async function measureGrowth(
   const pluginDir = join(workload.dir, 'quick')
   mkdirSync(pluginDir, { mode: 0o755 })
   const delegate = compile('delegate', ['-static'])
-  for (const type of ['bridge', 'macvlan']) copyFileSync(delegate, join(pluginDir, type))
+  // host-local is looked for, and called by nobody.
+  for (const type of ['bridge', 'macvlan', 'host-local']) copyFileSync(delegate, join(pluginDir, type))
   const mode = daemonMode('growth', { ...context, workload: { ...workload, pluginDir } })
   const paths = Array.from({ length: AT_ONCE }, () => workload.pod(0).netns)
   await runner.makeNamespaces(paths)
@@ -70,10 +71,12 @@ export async function measureGrowth(
   }
 }
 
+const ANNOTATIONS = 'io.kubernetes.cri.pod-annotations'
+
 /** The runtime passes the pod's annotations, so the manifests need not have each of thousands of pods. */
 function withAnnotations<Call extends { readonly stdin: string }>(call: Call): Call {
   const conf: object = JSON.parse(call.stdin)
-  const annotations = { 'k8s.v1.cni.cncf.io/networks': 'data, storage' }
-  const runtimeConfig = { 'io.kubernetes.cri.pod-annotations': annotations }
-  return { ...call, stdin: JSON.stringify({ ...conf, runtimeConfig }) }
+  const capabilities = { [ANNOTATIONS]: true }
+  const runtimeConfig = { [ANNOTATIONS]: { 'k8s.v1.cni.cncf.io/networks': 'data, storage' } }
+  return { ...call, stdin: JSON.stringify({ ...conf, capabilities, runtimeConfig }) }
 }

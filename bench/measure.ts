@@ -64,8 +64,8 @@ const VERBS: readonly Verb[] = ['ADD', 'DEL']
 /**
  * Measures the modes in turns: a block of pods gets its networks and loses them, then the next mode's, in an
  * order of which nobody has the best place. Each pod has a namespace of its own, made and removed outside the
- * clock; no clock runs before the kernel has taken the last round's apart. One round before the first is
- * thrown away.
+ * clock; no clock runs before the kernel has taken those of the last block apart. One round before the first
+ * is thrown away.
  */
 export async function measure(
   runner: Runner,
@@ -84,14 +84,11 @@ export async function measure(
   const takeTurns = makeTurns()
   for (let round = -1; round < rounds; round++) {
     const present = taking.filter(({ every = 1 }) => round < 0 || round % every === 0)
-    const blocks = (round < 0 ? present : takeTurns(present)).map((mode) => ({
-      mode,
-      pods: Array.from({ length: concurrency }, (_, index) => workload.pod(index)),
-    }))
-    const paths = blocks.flatMap(({ pods }) => pods.map(({ netns }) => netns))
-    await runner.makeNamespaces(paths)
-    await delay(SETTLE_MS)
-    for (const { mode, pods } of blocks) {
+    for (const mode of round < 0 ? present : takeTurns(present)) {
+      const pods = Array.from({ length: concurrency }, (_, index) => workload.pod(index))
+      const paths = pods.map(({ netns }) => netns)
+      await runner.makeNamespaces(paths)
+      await delay(SETTLE_MS)
       for (const verb of VERBS) {
         const { block, fault, errors } = await runBlock(runner, mode, verb, pods, round)
         const key = `${mode.name} ${verb}`
@@ -102,9 +99,9 @@ export async function measure(
         sample.blocks.push(block)
         sample.errors += errors
       }
+      await runner.dropNamespaces(paths)
+      await runner.drain(workload.pod(0).netns)
     }
-    await runner.dropNamespaces(paths)
-    await runner.drain(workload.pod(0).netns)
   }
   return VERBS.flatMap((verb) => {
     const limit = sampleOf(LIMIT, verb)

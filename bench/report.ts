@@ -14,9 +14,10 @@ export interface DaemonCost {
   readonly afterRssMiB: number | null
   /** How many it served, also those of rounds that were thrown away. */
   readonly requests: number
-  /** At 30 at once. */
+  /** How many ADDs were started at once for what follows: 30, or the most that were measured. */
+  readonly concurrency: number
   readonly cpuMsPerAdd: number | null
-  /** While ADDs run, at 30 at once. */
+  /** While these ADDs run. */
   readonly eventLoopDelayMs: LoopDelay | null
 }
 
@@ -80,9 +81,9 @@ function daemonLines(cost: DaemonCost | undefined): string[][] {
   return [
     ['daemon, MiB at idle', `${cost.idleRssMiB ?? '-'}`],
     [`daemon, MiB after ${cost.requests} requests`, `${cost.afterRssMiB ?? '-'}`],
-    ['daemon, CPU ms of an ADD, 30 at once', `${cost.cpuMsPerAdd ?? '-'}`],
+    [`daemon, CPU ms of an ADD, ${cost.concurrency} at once`, `${cost.cpuMsPerAdd ?? '-'}`],
     [
-      'daemon, event-loop delay ms, p50 / p90 / p99 / max',
+      `daemon, event-loop delay ms, ${cost.concurrency} at once, p50 / p90 / p99 / max`,
       [p50, p90, p99, max].map((value) => value ?? '-').join(' / '),
     ],
   ]

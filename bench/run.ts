@@ -148,11 +148,13 @@ function costOf(
   results: readonly ResultRow[],
   memory: Pick<DaemonCost, 'idleRssMiB' | 'afterRssMiB' | 'requests'>,
 ): DaemonCost {
-  const row = results.find(
-    ({ mode, verb, concurrency }) => mode === DAEMON && verb === 'ADD' && concurrency === CROWD,
-  )
+  const adds = results.filter(({ mode, verb }) => mode === DAEMON && verb === 'ADD')
+  const most = Math.max(...adds.map(({ concurrency }) => concurrency))
+  const row =
+    adds.find(({ concurrency }) => concurrency === CROWD) ?? adds.find((one) => one.concurrency === most)
   return {
     ...memory,
+    concurrency: row?.concurrency ?? most,
     cpuMsPerAdd: row?.cpuMsPerRequest ?? null,
     eventLoopDelayMs: row?.eventLoopDelayMs ?? null,
   }
