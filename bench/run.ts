@@ -116,7 +116,7 @@ async function runBench(options: BenchOptions, dir: string, signal: AbortSignal)
     let requests = 0
     for (const concurrency of options.concurrencies) {
       const rounds = options.rounds ?? defaultRounds(concurrency)
-      say(`${concurrency} at once, ${rounds} rounds of ${options.modes.join(', ')}`)
+      say(`${concurrency} at once, ${rounds} rounds`)
       results.push(...(await measure(runner, workload, { modes, concurrency, rounds, complain: say })))
       // ADD and DEL, and the round that is thrown away.
       requests += 2 * concurrency * (rounds + 1)
