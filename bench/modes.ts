@@ -12,7 +12,7 @@ export interface LoopDelay {
 }
 
 /** A process that serves the requests of a mode. */
-export interface Service {
+interface Service {
   readonly pid: number
   /** Since it was last asked. */
   loopDelay(): Promise<LoopDelay>
