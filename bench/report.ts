@@ -3,7 +3,7 @@ import type { ResultRow } from './measure.ts'
 import type { LoopDelay } from './modes.ts'
 import type { ShimCost } from './shim.ts'
 import type { StartupRow } from './startup.ts'
-import type { Estimate } from './statistics.ts'
+import { formatEstimate } from './statistics.ts'
 import type { Target } from './targets.ts'
 
 /** What the daemon of the mode `daemon` cost. */
@@ -37,7 +37,7 @@ export function formatReport({ results, startup, daemon, growth, shim, targets }
     2,
     [
       ...['mode', 'verb', 'at once', 'p50 ms', 'p90 ms', 'per second'],
-      ...['× limit', '95 %', 'rate × limit', '95 %', 'errors'],
+      ...['× limit', 'paired (95 %)', 'rate × limit', 'paired (95 %)', 'errors'],
     ],
     results.map((row) => [
       row.mode,
@@ -47,9 +47,9 @@ export function formatReport({ results, startup, daemon, growth, shim, targets }
       row.p90Ms?.toFixed(1) ?? '-',
       row.perSecond.toFixed(1),
       row.ratioToLimit?.toFixed(2) ?? '-',
-      formatInterval(row.pairedRatio),
+      row.pairedRatio === null ? '-' : formatEstimate(row.pairedRatio),
       row.rateToLimit?.toFixed(2) ?? '-',
-      formatInterval(row.pairedRate),
+      row.pairedRate === null ? '-' : formatEstimate(row.pairedRate),
       String(row.errors),
     ]),
   )
@@ -66,7 +66,7 @@ export function formatReport({ results, startup, daemon, growth, shim, targets }
   )
   const judged = table(
     1,
-    ['target', 'wanted', 'measured (95 %)', 'met'],
+    ['target', 'wanted', 'measured', 'met'],
     targets.map(({ what, target, measured, isMet }) => [what, target, measured, isMet ? 'yes' : 'NO']),
   )
   const tables = [lines, starts, costs, points, judged].filter((rows) => rows.length > HEAD_LINES)
@@ -97,10 +97,6 @@ function shimLines(cost: ShimCost | undefined): string[][] {
     ['shim, KiB of memory at most', String(cost.peakRssKiB)],
     ['shim, KiB of the file', String(cost.sizeKiB)],
   ]
-}
-
-function formatInterval(estimate: Estimate | null): string {
-  return estimate === null ? '-' : `${estimate.low.toFixed(2)}–${estimate.high.toFixed(2)}`
 }
 
 /** @param textColumns How many columns from the left are text; the others are numbers. */

@@ -40,6 +40,11 @@ export function estimateMedian(values: readonly number[]): Estimate | undefined 
   return { median, low: quantile(medians, 0.025) ?? median, high: quantile(medians, 0.975) ?? median }
 }
 
+/** As `1.02 (0.99–1.05)`. */
+export function formatEstimate({ median, low, high }: Estimate): string {
+  return `${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`
+}
+
 /** @returns So many decimals; `null`, as JSON has it, of nothing. */
 export function rounded(value: number | undefined, digits: number): number | null {
   return value === undefined ? null : Number(value.toFixed(digits))

@@ -1,6 +1,6 @@
 import type { ResultRow } from './measure.ts'
 import type { Report } from './report.ts'
-import { type Estimate, quantile } from './statistics.ts'
+import { type Estimate, formatEstimate, quantile } from './statistics.ts'
 import type { Verb } from './workload.ts'
 
 /** A number that Plexus wants to reach. */
@@ -25,7 +25,7 @@ export function judgeTargets(report: Omit<Report, 'targets'>): Target[] {
     targets.push({
       what: `${mode} ${verb}, 1 at once, × limit`,
       target: `≤ ${most.toFixed(2)}`,
-      measured: `${row.ratioToLimit.toFixed(3)}${formatInterval(row.pairedRatio)}`,
+      measured: withPairs(row.ratioToLimit, row.pairedRatio),
       isMet: row.ratioToLimit <= most,
     })
   }
@@ -43,7 +43,7 @@ export function judgeTargets(report: Omit<Report, 'targets'>): Target[] {
     targets.push({
       what: 'daemon ADD, 30 at once, rate × limit',
       target: `≥ 1.00 − ${noise.toFixed(2)} noise`,
-      measured: `${crowd.rateToLimit.toFixed(3)}${formatInterval(crowd.pairedRate)}`,
+      measured: withPairs(crowd.rateToLimit, crowd.pairedRate),
       isMet: crowd.rateToLimit >= 1 - noise,
     })
   }
@@ -76,6 +76,6 @@ function judgeGrowth(points: readonly number[]): Target {
   }
 }
 
-function formatInterval(estimate: Estimate | null): string {
-  return estimate === null ? '' : ` (${estimate.low.toFixed(2)}–${estimate.high.toFixed(2)})`
+function withPairs(value: number, estimate: Estimate | null): string {
+  return `${value.toFixed(3)}${estimate === null ? '' : `, paired ${formatEstimate(estimate)}`}`
 }
