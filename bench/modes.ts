@@ -3,9 +3,29 @@ import type { Recording } from './recording.ts'
 import type { Program } from './runner.ts'
 import { type BenchPod, pluginCall, type Verb, type Workload } from './workload.ts'
 
+/** Delays of a daemon's event loop, milliseconds; `null` what it does not tell. */
+export interface LoopDelay {
+  readonly p50: number | null
+  readonly p90: number | null
+  readonly p99: number | null
+  readonly max: number | null
+}
+
+/** A process that serves the requests of a mode. */
+interface Service {
+  readonly pid: number
+  /** Since it was last asked. */
+  loopDelay(): Promise<LoopDelay>
+}
+
 /** A way to give pods their networks. */
 export interface Mode {
   readonly name: string
+  /** It takes part in each so many rounds only: what is slow and far from the limit needs fewer. */
+  readonly every?: number
+  /** It is left out when more pods are started at once. */
+  readonly mostAtOnce?: number
+  readonly service?: Service
   /** Called before its first block, outside the clock. */
   start?(): Promise<void>
   /** Called once, whatever happened. */
@@ -32,6 +52,8 @@ export const MODES: Readonly<Record<string, (context: ModeContext) => Mode>> = {
   limit: (context) => delegatesAlone('limit', context),
   standalone: ({ workload, plexus }) => ({
     name: 'standalone',
+    every: 4,
+    mostAtOnce: 30,
     programs: (verb, pod, blockSize) => [
       pluginCall(workload, verb, pod, { executable: plexus, manifests: workload.manifests(blockSize) }),
     ],

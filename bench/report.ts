@@ -1,37 +1,106 @@
+import type { Growth } from './growth.ts'
 import type { ResultRow } from './measure.ts'
+import type { LoopDelay } from './modes.ts'
+import type { ShimCost } from './shim.ts'
 import type { StartupRow } from './startup.ts'
+import { formatEstimate } from './statistics.ts'
+import type { Target } from './targets.ts'
+
+/** What the daemon of the mode `daemon` cost. */
+export interface DaemonCost {
+  /** Some seconds after its start, before its first request. */
+  readonly idleRssMiB: number | null
+  /** After all rounds. */
+  readonly afterRssMiB: number | null
+  /** How many it served, also those of rounds that were thrown away. */
+  readonly requests: number
+  /** How many ADDs were started at once for what follows: 30, or the most that were measured. */
+  readonly concurrency: number
+  readonly cpuMsPerAdd: number | null
+  /** While these ADDs run. */
+  readonly eventLoopDelayMs: LoopDelay | null
+}
 
 /** All that one run of the benchmark found. */
 export interface Report {
   readonly results: readonly ResultRow[]
   readonly startup: readonly StartupRow[]
+  readonly daemon?: DaemonCost
+  readonly growth?: Growth
+  readonly shim?: ShimCost
+  readonly targets: readonly Target[]
 }
 
-/** Both as Markdown tables, which are also readable as they are. */
-export function formatReport({ results, startup }: Report): string {
+/** All of it as Markdown tables, which are also readable as they are. */
+export function formatReport({ results, startup, daemon, growth, shim, targets }: Report): string {
   const lines = table(
-    ['mode', 'verb', 'at once', 'p50 ms', 'p90 ms', 'per second', '× limit', 'errors'],
-    results.map(({ mode, verb, concurrency, p50Ms, p90Ms, perSecond, ratioToLimit, errors }) => [
-      mode,
-      verb,
-      String(concurrency),
-      p50Ms?.toFixed(1) ?? '-',
-      p90Ms?.toFixed(1) ?? '-',
-      perSecond.toFixed(1),
-      ratioToLimit?.toFixed(2) ?? '-',
-      String(errors),
+    2,
+    [
+      ...['mode', 'verb', 'at once', 'p50 ms', 'p90 ms', 'per second'],
+      ...['× limit', 'paired (95 %)', 'rate × limit', 'paired (95 %)', 'errors'],
+    ],
+    results.map((row) => [
+      row.mode,
+      row.verb,
+      String(row.concurrency),
+      row.p50Ms?.toFixed(1) ?? '-',
+      row.p90Ms?.toFixed(1) ?? '-',
+      row.perSecond.toFixed(1),
+      row.ratioToLimit?.toFixed(2) ?? '-',
+      row.pairedRatio === null ? '-' : formatEstimate(row.pairedRatio),
+      row.rateToLimit?.toFixed(2) ?? '-',
+      row.pairedRate === null ? '-' : formatEstimate(row.pairedRate),
+      String(row.errors),
     ]),
   )
   const starts = table(
+    1,
     ['start to end of', 'p50 ms', 'p90 ms'],
     startup.map(({ program, p50Ms, p90Ms }) => [program, p50Ms.toFixed(1), p90Ms.toFixed(1)]),
   )
-  return `${[...lines, '', ...starts].join('\n')}\n`
+  const costs = table(1, ['cost', 'measured'], [...daemonLines(daemon), ...shimLines(shim)])
+  const points = table(
+    0,
+    ['ADD/DEL cycles', 'daemon MiB'],
+    (growth?.rss ?? []).map(({ cycles, rssMiB }) => [String(cycles), String(rssMiB)]),
+  )
+  const judged = table(
+    1,
+    ['target', 'wanted', 'measured', 'met'],
+    targets.map(({ what, target, measured, isMet }) => [what, target, measured, isMet ? 'yes' : 'NO']),
+  )
+  const tables = [lines, starts, costs, points, judged].filter((rows) => rows.length > HEAD_LINES)
+  return `${tables.map((rows) => rows.join('\n')).join('\n\n')}\n`
 }
 
-/** The first two columns are text, or the first alone where there are three. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const textColumns = head.length > 3 ? 2 : 1
+const HEAD_LINES = 2
+
+function daemonLines(cost: DaemonCost | undefined): string[][] {
+  if (cost === undefined) return []
+  const { p50, p90, p99, max } = cost.eventLoopDelayMs ?? { p50: null, p90: null, p99: null, max: null }
+  return [
+    ['daemon, MiB at idle', `${cost.idleRssMiB ?? '-'}`],
+    [`daemon, MiB after ${cost.requests} requests`, `${cost.afterRssMiB ?? '-'}`],
+    [`daemon, CPU ms of an ADD, ${cost.concurrency} at once`, `${cost.cpuMsPerAdd ?? '-'}`],
+    [
+      `daemon, event-loop delay ms, ${cost.concurrency} at once, p50 / p90 / p99 / max`,
+      [p50, p90, p99, max].map((value) => value ?? '-').join(' / '),
+    ],
+  ]
+}
+
+function shimLines(cost: ShimCost | undefined): string[][] {
+  if (cost === undefined) return []
+  const { p50, p90 } = cost.startToHelloMs
+  return [
+    ['shim, ms from start to hello, p50 / p90', `${p50 ?? '-'} / ${p90 ?? '-'}`],
+    ['shim, KiB of memory at most', String(cost.peakRssKiB)],
+    ['shim, KiB of the file', String(cost.sizeKiB)],
+  ]
+}
+
+/** @param textColumns How many columns from the left are text; the others are numbers. */
+function table(textColumns: number, head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
   )

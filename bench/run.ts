@@ -1,15 +1,28 @@
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { compile } from './compile.ts'
+import { measureGrowth } from './growth.ts'
 import { measure, type ResultRow } from './measure.ts'
 import { LIMIT, MODES, type Mode } from './modes.ts'
+import { rssMiB } from './process-cost.ts'
 import { record } from './recording.ts'
-import { formatReport, type Report } from './report.ts'
-import { compileRunner, Runner } from './runner.ts'
+import { type DaemonCost, formatReport, type Report } from './report.ts'
+import { Runner } from './runner.ts'
+import { measureShim } from './shim.ts'
 import { measureStartup } from './startup.ts'
+import { rounded } from './statistics.ts'
+import { countErrors, judgeTargets } from './targets.ts'
 import { makeWorkDir, removeWorkDir } from './work-dir.ts'
 import { findPluginDir, makeWorkload } from './workload.ts'
 
 const PLEXUS = join(import.meta.dirname, '..', 'bin', 'plexus')
+const SHIM = join(import.meta.dirname, '..', 'dist', 'native', 'plexus')
+/** The mode whose daemon and shim are measured beside their speed. */
+const DAEMON = 'daemon'
+/** What the daemon costs is told for as many ADDs at once. */
+const CROWD = 30
+const IDLE_MS = 3000
 
 const HELP = `npm run bench -- [options]
 
@@ -17,10 +30,14 @@ Measures ADD and DEL of a pod with three networks (bridge, macvlan, bridge; addr
 beside the delegates alone. Needs root; works in network namespaces of its own.
 
   --json               one JSON document on stdout instead of tables
-  --concurrency LIST   how many pods at once (1,8,30)
+  --concurrency LIST   how many pods at once (1,8,30); at more than 30 without standalone
   --modes LIST         of ${Object.keys(MODES).join(', ')} (all; ${LIMIT} is always among them)
-  --rounds N           blocks of each mode (40 of one pod, 13 of eight, 5 of thirty)
+  --rounds N           blocks of each mode (80 of one pod, 20 of eight, 12 of thirty and more);
+                       standalone has a quarter of them
+  --memory N           also the daemon's memory over N ADDs and DELs with delegates that do nothing
   --help
+
+Ends with 1 when a request failed. Targets that are not met are only told.
 `
 
 interface BenchOptions {
@@ -28,6 +45,7 @@ interface BenchOptions {
   readonly concurrencies: readonly number[]
   readonly modes: readonly string[]
   readonly rounds: number | undefined
+  readonly memoryCycles: number | undefined
 }
 
 /** @throws {Error} What is wrong with the command line. */
@@ -38,6 +56,7 @@ function parseOptions(): BenchOptions | undefined {
       concurrency: { type: 'string', default: '1,8,30' },
       modes: { type: 'string', default: Object.keys(MODES).join(',') },
       rounds: { type: 'string' },
+      memory: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -52,6 +71,7 @@ function parseOptions(): BenchOptions | undefined {
     concurrencies: values.concurrency.split(',').map((text) => toCount('--concurrency', text, 1000)),
     modes,
     rounds: values.rounds === undefined ? undefined : toCount('--rounds', values.rounds, 100_000),
+    memoryCycles: values.memory === undefined ? undefined : toCount('--memory', values.memory, 1_000_000),
   }
 }
 
@@ -63,7 +83,7 @@ function toCount(option: string, text: string, most: number): number {
 }
 
 function defaultRounds(concurrency: number): number {
-  return Math.min(40, Math.max(5, Math.ceil(100 / concurrency)))
+  return Math.min(80, Math.max(12, Math.ceil(160 / concurrency)))
 }
 
 function say(line: string): void {
@@ -73,31 +93,70 @@ function say(line: string): void {
 /** @param signal Between two steps the benchmark looks whether it is to end. */
 async function runBench(options: BenchOptions, dir: string, signal: AbortSignal): Promise<Report> {
   const workload = makeWorkload(dir, findPluginDir())
-  const runner = new Runner(compileRunner())
+  const runner = new Runner(compile('runner'))
   const modes: Mode[] = []
   // The runner ends what is under way; then every order that follows fails.
   const stop = (): void => void runner.close()
   signal.addEventListener('abort', stop)
   try {
-    const recording = await record(runner, workload, PLEXUS)
+    const context = { workload, plexus: PLEXUS, recording: await record(runner, workload, PLEXUS) }
     for (const name of options.modes) {
-      const mode = MODES[name]?.({ workload, recording, plexus: PLEXUS })
+      const mode = MODES[name]?.(context)
       if (mode === undefined) continue
       modes.push(mode)
       await mode.start?.()
     }
+    const daemon = modes.find(({ name }) => name === DAEMON)
+    const idle = delay(IDLE_MS)
     say('start-up')
     const startup = await measureStartup(runner, PLEXUS, options.rounds ?? 30)
+    await idle
+    const idleRssMiB = readRss(daemon)
     const results: ResultRow[] = []
+    let requests = 0
     for (const concurrency of options.concurrencies) {
       const rounds = options.rounds ?? defaultRounds(concurrency)
-      say(`${concurrency} at once, ${rounds} rounds of ${options.modes.join(', ')}`)
+      say(`${concurrency} at once, ${rounds} rounds`)
       results.push(...(await measure(runner, workload, { modes, concurrency, rounds, complain: say })))
+      // ADD and DEL, and the round that is thrown away.
+      requests += 2 * concurrency * (rounds + 1)
     }
-    return { results, startup }
+    const cost = daemon && costOf(results, { idleRssMiB, afterRssMiB: readRss(daemon), requests })
+    const shim = daemon && (await measureShim(runner, workload, SHIM, daemon))
+    const cycles = options.memoryCycles
+    if (cycles !== undefined) say(`memory over ${cycles} cycles`)
+    const growth = cycles === undefined ? undefined : await measureGrowth(runner, context, cycles, say)
+    const found = {
+      results,
+      startup,
+      ...(cost === undefined ? {} : { daemon: cost }),
+      ...(growth === undefined ? {} : { growth }),
+      ...(shim === undefined ? {} : { shim }),
+    }
+    return { ...found, targets: judgeTargets(found) }
   } finally {
     for (const mode of modes) await mode.stop?.()
     await runner.close()
+  }
+}
+
+function readRss(mode: Mode | undefined): number | null {
+  return mode?.service === undefined ? null : rounded(rssMiB(mode.service.pid), 1)
+}
+
+function costOf(
+  results: readonly ResultRow[],
+  memory: Pick<DaemonCost, 'idleRssMiB' | 'afterRssMiB' | 'requests'>,
+): DaemonCost {
+  const adds = results.filter(({ mode, verb }) => mode === DAEMON && verb === 'ADD')
+  const most = Math.max(...adds.map(({ concurrency }) => concurrency))
+  const row =
+    adds.find(({ concurrency }) => concurrency === CROWD) ?? adds.find((one) => one.concurrency === most)
+  return {
+    ...memory,
+    concurrency: row?.concurrency ?? most,
+    cpuMsPerAdd: row?.cpuMsPerRequest ?? null,
+    eventLoopDelayMs: row?.eventLoopDelayMs ?? null,
   }
 }
 
@@ -120,6 +179,7 @@ async function main(): Promise<void> {
     removeWorkDir(dir)
   }
   process.stdout.write(options.isJson ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report))
+  if (countErrors(report) > 0) process.exitCode = 1
 }
 
 try {

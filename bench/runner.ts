@@ -1,9 +1,6 @@
-import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
-import { join } from 'node:path'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import { CACHE_DIR } from './work-dir.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** One program that a runtime would start. */
 export interface Program {
@@ -30,29 +27,12 @@ export interface Block {
   readonly pods: readonly PodRun[]
 }
 
-const SOURCE = join(import.meta.dirname, 'runner.c')
+const DRAIN_LIMIT_MS = 60_000
+const DRAIN_LOOK_MS = 10
 
 // A second veth in the runner's own namespace: what macvlan sits on.
 const UPLINK =
   'ip link set lo up && ip link add uplink0 type veth peer name uplink0-peer && ip link set uplink0 up && ip link set uplink0-peer up'
-
-/**
- * Compiles `bench/runner.c` into the cache, unless it is there.
- *
- * @throws {Error} With the compiler's words.
- */
-export function compileRunner(): string {
-  const id = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16)
-  const path = join(CACHE_DIR, `runner-${id}`)
-  if (!existsSync(path)) {
-    mkdirSync(CACHE_DIR, { recursive: true, mode: 0o700 })
-    const temporary = `${path}.${process.pid}`
-    const options = ['-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
-    execFileSync('gcc', [...options, '-o', temporary, SOURCE], { stdio: ['ignore', 2, 2] })
-    renameSync(temporary, path)
-  }
-  return path
-}
 
 /**
  * The C program that starts delegates and plugins and holds the clock, in a network namespace that stands
@@ -64,7 +44,7 @@ export class Runner {
   readonly #ended: Promise<void>
   readonly #fields: FieldReader
 
-  /** @param executable What {@link compileRunner} gave. */
+  /** @param executable `bench/runner.c`, compiled. */
   constructor(executable: string) {
     const script = `${UPLINK} && exec "$0"`
     this.#child = spawn('unshare', ['--net', '--mount', 'sh', '-c', script, executable], {
@@ -91,6 +71,25 @@ export class Runner {
     await this.#fields.text()
   }
 
+  /**
+   * Waits until the kernel has taken apart what was dropped, which it does in the background, slowly, and
+   * under the lock that the delegates need. It takes namespaces apart in the order in which they were
+   * dropped, and a link with its other end in one goes with it: when that of one more namespace is gone, so
+   * are all before.
+   *
+   * @param path Where that namespace is made.
+   */
+  async drain(path: string): Promise<void> {
+    await this.makeNamespaces([path])
+    await this.#shell(`ip link add drain0 type veth peer name drain1 netns ${path}`)
+    await this.dropNamespaces([path])
+    const end = performance.now() + DRAIN_LIMIT_MS
+    while (!(await this.#shell('ip link show drain0 2>&1 || true')).includes('does not exist')) {
+      if (performance.now() > end) throw new Error('the kernel does not take dropped namespaces apart')
+      await delay(DRAIN_LOOK_MS)
+    }
+  }
+
   /** Runs the pods at once, the programs of each one after the other until one fails. */
   async run(pods: readonly (readonly Program[])[]): Promise<Block> {
     const order = ['run', String(pods.length)]
@@ -112,6 +111,14 @@ export class Runner {
   async close(): Promise<void> {
     this.#child.stdin.end()
     await this.#ended
+  }
+
+  async #shell(script: string): Promise<string> {
+    const argv = ['/bin/sh', '-c', script]
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
+    const [run] = (await this.run([[{ argv, env, stdin: '' }]])).pods
+    if (run === undefined || run.failure !== undefined) throw new Error(`failed: ${script}`)
+    return run.outputs.join('')
   }
 
   async #readPod(): Promise<PodRun> {
