@@ -21,6 +21,12 @@ const keepDigits: SourceReviver = (_key, value, context) =>
     : value
 
 /**
+ * Where a number may begin that a double does not give back as it was written. A text in which there is none,
+ * as nearly all are, needs no reviver, which is ten times slower. What looks so inside a string does no harm.
+ */
+const PERHAPS_INEXACT = /(?:^|[:,[])\s*-?(?:0(?<=-0)|\d+[.eE]|\d{16})/
+
+/**
  * Parses JSON so that `JSON.stringify` gives every number back to the digit: one that a double cannot
  * hold, or that is written in another way (`1.0`, `1e3`), becomes a raw value. CNI-071.
  *
@@ -28,6 +34,7 @@ const keepDigits: SourceReviver = (_key, value, context) =>
  */
 export function parseJson(text: string, what: string): unknown {
   try {
+    if (!PERHAPS_INEXACT.test(text)) return JSON.parse(text)
     return JSON.parse(text, keepDigits as (key: string, value: unknown) => unknown)
   } catch (error) {
     // The parser's own message quotes what stands around the fault, which may be a secret.

@@ -38,17 +38,17 @@ export function toJournalRecord(
   const execs = new Map<number, ExecFields>()
   const started = new Set<number>()
   const undone = new Set<number>()
-  let planned: JsonObject | undefined
-  let complete: JsonObject | undefined
+  let planned: (() => JsonObject | undefined) | undefined
+  let complete: (() => JsonObject | undefined) | undefined
   let isPublished = false
   let failedDels = 0
   let isOfThisBoot = true
   for (const { kind, fields } of frames) {
     const id = decodeNumber(fields[0])
     if (kind === FrameKind.planned) {
-      planned = readObject(fields[0])
+      planned = lazily(() => readObject(fields[0]))
       isOfThisBoot = bootId === undefined || fields[5] === undefined || fields[5].toString() === bootId
-    } else if (kind === FrameKind.complete) complete = readObject(fields[0])
+    } else if (kind === FrameKind.complete) complete = lazily(() => readObject(fields[0]))
     else if (kind === FrameKind.published) isPublished = true
     else if (kind === FrameKind.attempted) failedDels++
     else if (kind === FrameKind.started && id !== undefined) started.add(id)
@@ -65,7 +65,27 @@ export function toJournalRecord(
       isStarted: isDamaged || !isOfThisBoot || started.has(exec.id),
       isUndone: undone.has(exec.id),
     }))
-  return { planned, complete, calls, isPublished, failedDels, isDamaged }
+  return {
+    // DEL asks for the one alone, and for neither of other containers.
+    get planned() {
+      return planned?.()
+    },
+    get complete() {
+      return complete?.()
+    },
+    calls,
+    isPublished,
+    failedDels,
+    isDamaged,
+  }
+}
+
+function lazily<Value>(read: () => Value): () => Value {
+  let known: { readonly value: Value } | undefined
+  return () => {
+    known ??= { value: read() }
+    return known.value
+  }
 }
 
 function readObject(field: Buffer | undefined): JsonObject | undefined {
