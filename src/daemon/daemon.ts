@@ -43,7 +43,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
       log.info({ file: confPath }, 'configuration taken over')
     }
   })
-  const log = openDaemonLog(watch.conf)
+  const { logger: log } = openDaemonLog(watch.conf)
   const stateDir = (): string => daemonNetConf().stateDir
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()

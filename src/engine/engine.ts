@@ -31,4 +31,6 @@ export interface CallReport {
   /** Since the request began. */
   readonly startMs: number
   readonly durationMs: number
+  /** CNI error code of a call that failed. */
+  readonly error?: number
 }
