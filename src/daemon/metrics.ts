@@ -35,6 +35,7 @@ export function openMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const codeLabel = boundedLabel(DISTINCT_VALUES)
+  const delegateCodeLabel = boundedLabel(DISTINCT_VALUES)
   const pluginLabel = boundedLabel(DISTINCT_VALUES)
   const requests = new Counter({
     name: 'plexus_requests_total',
@@ -132,7 +133,8 @@ export function openMetrics(sources: MetricSources): Metrics {
       for (const call of report.calls) {
         const labels = { plugin: pluginLabel(call.plugin), command: call.command }
         calls.observe(labels, call.durationMs / 1000)
-        if (call.error !== undefined) delegateFailures.inc({ ...labels, code: codeLabel(String(call.error)) })
+        if (call.error !== undefined)
+          delegateFailures.inc({ ...labels, code: delegateCodeLabel(String(call.error)) })
       }
     },
     errand: (outcome) => errands.inc({ outcome }),

@@ -28,7 +28,7 @@ export interface NodeReadiness {
 }
 
 /** The disk is written to this often at most, whoever asks. */
-const PROBE_INTERVAL_MS = 10_000
+const PROBE_INTERVAL_MS = 5000
 /** What failed is tried again sooner, so that the node is not away longer than its fault. */
 const RETRY_INTERVAL_MS = 1000
 /** More than any file system keeps inside the inode, so that a full one is noticed. */
