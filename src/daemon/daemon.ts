@@ -128,10 +128,16 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const nodeReadiness = openReadiness(store)
   const stoppingFault = (): CniError | undefined =>
     isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
+  let lastFault: string | undefined
   const readiness = async (): Promise<Readiness> => {
     const fault = stoppingFault() ?? (await nodeReadiness.fault(currentConf(), isNetworkKnown()))
-    if (fault !== undefined) return { isReady: false, reason: fault.message }
-    return { isReady: true, reason: watch.fault === undefined ? 'ready' : `ready; ${watch.fault}` }
+    if (fault?.message !== lastFault) {
+      lastFault = fault?.message
+      if (fault === undefined) log.info('daemon is ready again')
+      else log.warn({ reason: fault.message }, 'daemon is not ready')
+    }
+    const reason = fault?.message ?? (watch.fault === undefined ? 'ready' : `ready; ${watch.fault}`)
+    return { isReady: fault === undefined, reason: oneLine(reason) }
   }
 
   const accept = (socket: Socket): void => {
@@ -226,4 +232,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.fatal({ stack }, 'daemon ends: an error that nothing has caught')
     },
   }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').slice(0, 4096)
 }

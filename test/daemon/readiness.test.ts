@@ -80,6 +80,12 @@ spec('readiness of the daemon', (it) => {
     isMounted = false
     await ready()
     assert.equal(filesBelow(node.stateDir), [])
+    // Each turn is told once, not each look.
+    const turns = daemon.log().filter(({ msg }) => /^daemon is (not ready|ready again)$/.test(String(msg)))
+    assert.equal(
+      turns.map(({ msg }) => msg),
+      Array.from({ length: 8 }, (_, index) => `daemon is ${index % 2 === 0 ? 'not ready' : 'ready again'}`),
+    )
     assert.is(await daemon.stop(), 0)
   })
 
