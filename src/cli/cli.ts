@@ -169,7 +169,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
         }),
       async ({ config }) => {
         const { runDaemon } = await import('./daemon.ts')
-        exitCode = await runDaemon({ config })
+        await runDaemon({ config })
       },
     )
     .demandCommand(1, 'no command given')

@@ -1,10 +1,10 @@
 import type { CniError } from '../cni/cni-error.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
+import { redact, redactArgs } from '../cni/redact.ts'
 import { delegateStdin } from '../engine/recorded-plan.ts'
 import type { Pod } from '../network/pod.ts'
 import { decideDefaultRoutes } from '../plan/default-route.ts'
 import type { Plan, PlannedAttachment, PlannedPlugin } from '../plan/plan.ts'
-import { redact, redactArgs } from './redact.ts'
 
 /** What `plexus explain -o json` prints. Keys are only ever added. */
 export interface Explanation {

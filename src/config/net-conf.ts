@@ -151,7 +151,7 @@ export function parseNetConf(conf: JsonObject): NetConf {
 }
 
 /** The keys of our own as numbers, however they are written (`60.0`, `1e6`). */
-function withNumbers(conf: JsonObject): JsonObject {
+export function withNumbers(conf: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(conf).map(([key, value]) => [key, toNumber(value) ?? value]))
 }
 

@@ -1,19 +1,22 @@
 import type { Socket } from 'node:net'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { setTimeout as delay } from 'node:timers/promises'
-import { toCniError } from '../cni/cni-error.ts'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
-import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { manifestStore } from '../store/manifests.ts'
 import { openAdmission } from './admission.ts'
 import { watchConfFile } from './conf-file.ts'
 import { openErrands } from './errands.ts'
+import { watchEventLoopDelay } from './event-loop-delay.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
+import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
+import { openReadiness } from './readiness.ts'
 import { serveShim } from './session.ts'
 import { listen, type SocketServer } from './socket-server.ts'
 
@@ -23,39 +26,58 @@ export interface Daemon {
   readonly httpPort: number | undefined
   /** No new work, a bounded wait for what is under way. Resolves to how many requests were cut off. */
   stop(): Promise<number>
+  /** Writes the last words of a daemon that cannot go on. */
+  fatal(error: unknown): void
 }
 
 const SCAN_INTERVAL_MS = 30_000
+/** Who connected just before the stop still says hello within this. */
+const HELLO_GRACE_MS = 1000
+/** Keys of which one says what the default network is. */
+const DEFAULT_NETWORK_KEYS: readonly string[] = ['defaultNetwork', 'clusterNetwork', 'delegates']
 
 /**
  * Starts the daemon: configuration, recovery from the journal, socket last, so that a shim that connects
  * is served. Design §1, §5, §6.
  *
+ * @param version Of this Plexus, for the metrics.
  * @throws {CniError} When configuration, socket directory or HTTP address are unusable.
  */
-export async function startDaemon(confPath: string): Promise<Daemon> {
+export async function startDaemon(confPath: string, version: string): Promise<Daemon> {
   const watch = watchConfFile(confPath, (conf, fault) => {
     if (conf === undefined)
-      log.error({ file: confPath }, `configuration not taken over, the old one stays in force: ${fault}`)
+      log.error({ file: confPath, reason: fault }, 'configuration not taken over, the old one stays in force')
     else {
       log.level = conf.logLevel
       confs.clear()
+      nodeConf = undefined
       log.info({ file: confPath }, 'configuration taken over')
+      for (const warning of conf.warnings) log.warn(warning)
     }
   })
-  const log = openDaemonLog(watch.conf)
-  const stateDir = (): string => daemonNetConf().stateDir
+  const daemonLog = openDaemonLog(watch.conf)
+  const { logger: log } = daemonLog
+  for (const warning of watch.conf.warnings) log.warn(warning)
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()
   const stores = new Map<string, ClusterStore>()
   const sockets = new Set<Socket>()
+  /** Connected, and not yet heard of. */
+  const silent = new Set<Socket>()
   const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
-  const loopDelay = monitorEventLoopDelay({ resolution: 20 })
-  loopDelay.enable()
   let active = 0
   let isStopping = false
 
-  const daemonNetConf = (): NetConf => parseNetConf({ type: 'plexus', ...watch.conf.netConf })
+  // The runtime's file is not ours to read: what it last passed stands for it.
+  let passed: { readonly key: string; readonly conf: JsonObject } | undefined
+  let nodeConf: NetConf | undefined
+  const currentConf = (): NetConf => {
+    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, watch.conf.netConf))
+    return nodeConf
+  }
+  const stateDir = (): string => currentConf().stateDir
+  const isNetworkKnown = (): boolean =>
+    passed !== undefined || DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
   const errands = openErrands({
     intervalMs: () => watch.conf.errandIntervalMs,
     done: (outcome, key, reason) => {
@@ -65,19 +87,14 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     },
   })
   const metrics = openMetrics({
+    version,
     running: () => admission.running,
     waiting: () => admission.waiting,
-    journal: () => openJournalDir(stateDir()).keys().length,
+    journal: openJournalSize(stateDir),
     errands: () => errands.pending,
-    eventLoopDelay: () => {
-      const seconds = {
-        mean: loopDelay.mean / 1e9 || 0,
-        p99: loopDelay.percentile(99) / 1e9,
-        max: loopDelay.max / 1e9,
-      }
-      loopDelay.reset()
-      return seconds
-    },
+    isConfValid: () => watch.fault === undefined,
+    isReady: async () => (await readiness()).isReady,
+    droppedLogLines: daemonLog.dropped,
   })
   const store = (conf: NetConf): ClusterStore | undefined => {
     if (conf.manifests === undefined) return undefined
@@ -90,29 +107,52 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     // What is recorded is undone whatever the net-conf has become.
     if (request.command === 'DEL') return parseDelConf(overlayNetConf(request.stdin, watch.conf.netConf))
     const { runtimeConfig, prevResult, ...rest } = request.stdin
-    if (runtimeConfig !== undefined || prevResult !== undefined) {
-      return parseNetConf(overlayNetConf(request.stdin, watch.conf.netConf))
-    }
     const key = JSON.stringify(rest)
-    const known = confs.get(key) ?? parseNetConf(overlayNetConf(request.stdin, watch.conf.netConf))
-    if (confs.size > 64) confs.clear()
-    confs.set(key, known)
-    return known
+    const isPlain = runtimeConfig === undefined && prevResult === undefined
+    const known = isPlain ? confs.get(key) : undefined
+    const conf = known ?? parseNetConf(overlayNetConf(request.stdin, watch.conf.netConf))
+    if (isPlain) {
+      if (confs.size > 64) confs.clear()
+      confs.set(key, conf)
+    }
+    if (request.command === 'ADD' || request.command === 'STATUS') {
+      if (key !== passed?.key) nodeConf = undefined
+      passed = { key, conf: rest }
+    }
+    if (request.command === 'STATUS') {
+      const fault = stoppingFault() ?? nodeReadiness.folderFault(conf)
+      if (fault !== undefined) throw fault
+    }
+    return conf
   }
+  const nodeReadiness = openReadiness(store)
+  const stoppingFault = (): CniError | undefined =>
+    isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
+  let lastFault: string | undefined
   const readiness = async (): Promise<Readiness> => {
-    if (isStopping) return { isReady: false, reason: 'the daemon is stopping' }
-    if (watch.fault !== undefined) return { isReady: true, reason: `ready; ${watch.fault}` }
-    return { isReady: true, reason: 'ready' }
+    const fault = stoppingFault() ?? (await nodeReadiness.fault(currentConf(), isNetworkKnown()))
+    if (fault?.message !== lastFault) {
+      lastFault = fault?.message
+      if (fault === undefined) log.info('daemon is ready again')
+      else log.warn({ reason: fault.message }, 'daemon is not ready')
+    }
+    const reason = fault?.message ?? (watch.fault === undefined ? 'ready' : `ready; ${watch.fault}`)
+    return { isReady: fault === undefined, reason: oneLine(reason) }
   }
 
   const accept = (socket: Socket): void => {
     sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
+    silent.add(socket)
+    socket.once('close', () => {
+      sockets.delete(socket)
+      silent.delete(socket)
+    })
     serveShim(socket, {
       admission,
       conf: requestConf,
       store,
       begun: () => {
+        silent.delete(socket)
         active++
       },
       ended: () => {
@@ -141,13 +181,14 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   scanAgain()
+  const endDelayWatch = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
   let server: SocketServer
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
     http?.close()
-    loopDelay.disable()
+    endDelayWatch()
   }
   try {
     if (watch.conf.metricsAddress !== undefined) {
@@ -171,14 +212,29 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     },
     async stop() {
       isStopping = true
+      const start = performance.now()
+      const end = start + watch.conf.drainTimeoutMs
+      log.info({ active }, 'daemon is stopping')
+      // Who has connected already is let in: the kernel would hang up on them.
+      await nextTurn()
+      await nextTurn()
       server.close()
-      const end = performance.now() + watch.conf.drainTimeoutMs
-      while (active > 0 && performance.now() < end) await delay(20)
+      const isUnderWay = (now: number): boolean =>
+        (active > 0 && now < end) || (silent.size > 0 && now < Math.min(end, start + HELLO_GRACE_MS))
+      while (isUnderWay(performance.now())) await delay(20)
       const cutOff = active
       for (const socket of sockets) socket.destroy()
       close()
       log.info({ cutOff }, 'daemon has stopped')
       return cutOff
     },
+    fatal(error) {
+      const stack = error instanceof Error ? error.stack : String(error)
+      log.fatal({ stack }, 'daemon ends: an error that nothing has caught')
+    },
   }
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').slice(0, 4096)
 }

@@ -1,4 +1,7 @@
+import { readdirSync } from 'node:fs'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { JournalSize } from './journal-size.ts'
+import { phasesOf } from './phases.ts'
 import type { RequestReport } from './session.ts'
 
 /** What the daemon counts; `docs/metrics.md` lists every series. */
@@ -6,24 +9,34 @@ export interface Metrics {
   readonly registry: Registry
   observe(report: RequestReport): void
   errand(outcome: 'undone' | 'failed'): void
+  eventLoopDelay(seconds: number): void
 }
 
-/** State that gauges read when they are scraped. */
+/** State that is read when the metrics are scraped. */
 export interface MetricSources {
+  readonly version: string
   readonly running: () => number
   readonly waiting: () => number
-  readonly journal: () => number
+  readonly journal: () => Promise<JournalSize>
   readonly errands: () => number
-  /** Mean event-loop delay since the last scrape, seconds. */
-  readonly eventLoopDelay: () => { readonly mean: number; readonly p99: number; readonly max: number }
+  readonly isConfValid: () => boolean
+  readonly isReady: () => Promise<boolean>
+  readonly droppedLogLines: () => number
 }
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const DELAY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+
+/** Names of plugins and codes of errors come from pods' configurations and from plugins; no series for each. */
+const DISTINCT_VALUES = 32
 
 /** Makes the daemon's metrics. */
 export function openMetrics(sources: MetricSources): Metrics {
   const registry = new Registry()
   const registers = [registry]
+  const codeLabel = boundedLabel(DISTINCT_VALUES)
+  const delegateCodeLabel = boundedLabel(DISTINCT_VALUES)
+  const pluginLabel = boundedLabel(DISTINCT_VALUES)
   const requests = new Counter({
     name: 'plexus_requests_total',
     help: 'CNI requests by verb and CNI error code (0 for success).',
@@ -32,7 +45,7 @@ export function openMetrics(sources: MetricSources): Metrics {
   })
   const durations = new Histogram({
     name: 'plexus_request_duration_seconds',
-    help: 'Time of a request in the daemon by verb and phase: queue (waiting for its turn), delegates (their calls), own (the rest).',
+    help: 'Time of a request in the daemon by verb and phase: queue (waiting for its turn), plan (until the first delegate), delegates (some delegate runs), own (the rest).',
     labelNames: ['command', 'phase'],
     buckets: SECONDS,
     registers,
@@ -44,10 +57,10 @@ export function openMetrics(sources: MetricSources): Metrics {
     buckets: SECONDS,
     registers,
   })
-  const failures = new Counter({
-    name: 'plexus_request_failures_total',
-    help: 'Failed requests by verb and CNI error code.',
-    labelNames: ['command', 'code'],
+  const delegateFailures = new Counter({
+    name: 'plexus_delegate_failures_total',
+    help: 'Calls of delegates that failed, by plugin, verb and CNI error code.',
+    labelNames: ['plugin', 'command', 'code'],
     registers,
   })
   const errands = new Counter({
@@ -56,56 +69,115 @@ export function openMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   })
+  const loopDelay = new Histogram({
+    name: 'plexus_event_loop_delay_seconds',
+    help: 'How much later than due the event loop came to a timer of 20 ms.',
+    buckets: DELAY_SECONDS,
+    registers,
+  })
   gauge(registers, 'plexus_adds_running', 'ADDs that are running.', sources.running)
   gauge(registers, 'plexus_adds_waiting', 'ADDs that wait for their turn.', sources.waiting)
-  gauge(registers, 'plexus_journal_records', 'Attachment records in the journal.', sources.journal)
-  gauge(registers, 'plexus_errands_pending', 'Undo work that waits for a shim.', sources.errands)
-  const delay = new Gauge({
-    name: 'plexus_event_loop_delay_seconds',
-    help: 'Event-loop delay since the last scrape.',
-    labelNames: ['statistic'],
+  const journalSize = (): Promise<JournalSize> => sources.journal().catch(() => NOT_KNOWN)
+  gauge(
     registers,
-    collect() {
-      const { mean, p99, max } = sources.eventLoopDelay()
-      this.set({ statistic: 'mean' }, mean)
-      this.set({ statistic: 'p99' }, p99)
-      this.set({ statistic: 'max' }, max)
-    },
-  })
-  void delay
-  gauge(registers, 'plexus_memory_resident_bytes', 'Resident memory of the daemon.', () =>
+    'plexus_journal_records',
+    'Attachment records in the journal; NaN when it cannot be read.',
+    async () => (await journalSize()).records,
+  )
+  gauge(
+    registers,
+    'plexus_journal_size_bytes',
+    'Bytes of the attachment records in the journal; NaN when it cannot be read.',
+    async () => (await journalSize()).bytes,
+  )
+  gauge(registers, 'plexus_errands_pending', 'Undo work that waits for a shim.', sources.errands)
+  gauge(
+    registers,
+    'plexus_configuration_valid',
+    'Whether the configuration file is in force (1) or wrong (0).',
+    () => Number(sources.isConfValid()),
+  )
+  gauge(registers, 'plexus_ready', 'Whether /readyz answers 200.', async () =>
+    Number(await sources.isReady()),
+  )
+  counter(
+    registers,
+    'plexus_log_lines_dropped_total',
+    'Log lines that could not be written.',
+    sources.droppedLogLines,
+  )
+  new Gauge({
+    name: 'plexus_build_info',
+    help: 'Version of Plexus and of Node.js; the value is always 1.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version: sources.version, node: process.versions.node }, 1)
+  const startedAt = Date.now() / 1000 - process.uptime()
+  gauge(registers, 'process_start_time_seconds', 'Start of the process since the epoch.', () => startedAt)
+  gauge(registers, 'process_resident_memory_bytes', 'Resident memory of the daemon.', () =>
     process.memoryUsage.rss(),
   )
+  gauge(registers, 'process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length)
+  counter(registers, 'process_cpu_seconds_total', 'CPU time of the daemon, user and system.', () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  })
   return {
     registry,
-    observe({ request, error, queueMs, durationMs, calls: made }) {
-      const command = request?.command ?? 'unknown'
-      const code = String(error?.code ?? 0)
-      requests.inc({ command, code })
-      if (error !== undefined) failures.inc({ command, code })
-      // Parallel delegates overlap: what they take together is the time that any of them runs.
-      const delegatesMs = Math.min(
-        durationMs - queueMs,
-        made.reduce((sum, call) => sum + call.durationMs, 0),
-      )
-      durations.observe({ command, phase: 'queue' }, queueMs / 1000)
-      durations.observe({ command, phase: 'delegates' }, delegatesMs / 1000)
-      durations.observe({ command, phase: 'own' }, Math.max(0, durationMs - queueMs - delegatesMs) / 1000)
-      for (const call of made) {
-        calls.observe({ plugin: call.plugin, command: call.command }, call.durationMs / 1000)
+    observe(report) {
+      const command = report.request?.command ?? 'unknown'
+      requests.inc({ command, code: codeLabel(String(report.error?.code ?? 0)) })
+      for (const [phase, ms] of Object.entries(phasesOf(report))) {
+        durations.observe({ command, phase }, ms / 1000)
+      }
+      for (const call of report.calls) {
+        const labels = { plugin: pluginLabel(call.plugin), command: call.command }
+        calls.observe(labels, call.durationMs / 1000)
+        if (call.error !== undefined)
+          delegateFailures.inc({ ...labels, code: delegateCodeLabel(String(call.error)) })
       }
     },
     errand: (outcome) => errands.inc({ outcome }),
+    eventLoopDelay: (seconds) => loopDelay.observe(seconds),
   }
 }
 
-function gauge(registers: Registry[], name: string, help: string, read: () => number): void {
+const NOT_KNOWN: JournalSize = { records: Number.NaN, bytes: Number.NaN }
+
+/** The first so many distinct values as they are, all others as `other`. */
+function boundedLabel(limit: number): (value: string) => string {
+  const known = new Set<string>()
+  return (value) => {
+    if (known.size < limit) known.add(value)
+    return known.has(value) ? value : 'other'
+  }
+}
+
+function gauge(
+  registers: Registry[],
+  name: string,
+  help: string,
+  read: () => number | Promise<number>,
+): void {
   new Gauge({
     name,
     help,
     registers,
+    async collect() {
+      this.set(await read())
+    },
+  })
+}
+
+/** A counter that something else keeps. */
+function counter(registers: Registry[], name: string, help: string, read: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers,
     collect() {
-      this.set(read())
+      this.reset()
+      this.inc(read())
     },
   })
 }

@@ -40,7 +40,11 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
   let loading: Promise<ManifestObjects> | undefined
   let signature: string | undefined
   const load = () => {
-    loading ??= loadManifests(paths)
+    loading ??= loadManifests(paths).catch((error: unknown) => {
+      // What could not be read may be readable now.
+      loading = undefined
+      throw error
+    })
     return loading
   }
   /** A pod is looked up first: what changed since the last request is read then. */

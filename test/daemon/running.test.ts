@@ -33,27 +33,6 @@ spec('a daemon while it runs', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
-  it('takes a new configuration over, and keeps the old one when the new one is wrong', async () => {
-    const node = await stubNode()
-    const { shim: executable, configure, start } = installDaemon(node)
-    const daemon = await start()
-    configure('socket: [')
-    await eventually(async () => {
-      const { status, body } = await daemon.get('/readyz')
-      assert.is(status, 200)
-      assert.match(body, /^ready; daemon configuration .*daemon\.yaml/)
-    })
-    const pod = await node.pod()
-    assertAdded(await pod.run('ADD', { executable }))
-    assertDone(await pod.run('DEL', { executable }))
-    configure({ delegates: [{ cniVersion: '1.0.0', name: 'other-net', type: 'alpha' }] })
-    await eventually(async () => assert.is((await daemon.get('/readyz')).body, 'ready\n'))
-    assertAdded(await pod.run('ADD', { executable }))
-    assert.is(node.steps().at(-3), 'alpha ADD eth0')
-    assertDone(await pod.run('DEL', { executable }))
-    await daemon.stop()
-  })
-
   it('an undo that failed delAttempts times is done later with the help of another request', async () => {
     const node = await stubNode({ delAttempts: 2 })
     const { shim: executable, start } = installDaemon(node, { conf: { errandInterval: 0.2 } })
@@ -98,14 +77,14 @@ spec('a daemon while it runs', (it) => {
           const next = await start()
           assert.is(await daemon.stop(), 0)
           daemon = next
-          await delay(300)
+          const done = count
+          await eventually(() => assert.ok(count > done + 1), 20_000)
         }
       } finally {
         isOver = true
       }
     })()
     await Promise.all([stream, takeOvers])
-    assert.ok(count > 5, `${count} rounds`)
     await eventually(() => node.assertClean(before))
     await daemon.stop()
   })

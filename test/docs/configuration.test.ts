@@ -5,7 +5,13 @@ import { CniError } from '../../src/cni/cni-error.ts'
 import { parseConflist } from '../../src/cni/conflist.ts'
 import { isJsonObject, type JsonObject } from '../../src/cni/json.ts'
 import { CNI_VERSIONS } from '../../src/cni/version.ts'
-import { DAEMON_CONF_DEFAULTS, overlayNetConf, parseDaemonConf } from '../../src/config/daemon-conf.ts'
+import {
+  DAEMON_CONF_DEFAULTS,
+  INEFFECTIVE_KEYS,
+  overlayNetConf,
+  parseDaemonConf,
+  RESTART_KEYS,
+} from '../../src/config/daemon-conf.ts'
 import { daemonConfSchema } from '../../src/config/daemon-conf-schema.ts'
 import { NET_CONF_DEFAULTS, parseNetConf } from '../../src/config/net-conf.ts'
 import { netConfSchema } from '../../src/config/net-conf-schema.ts'
@@ -203,6 +209,26 @@ spec("the daemon's configuration file in docs/configuration.md", (it) => {
     const names = tableRows(section, 'Key of the net-conf').map((row) => codeOf(row['Key of the net-conf']))
     assert.ok(names.length > 3)
     for (const name of names) assert.ok(name in known, name)
+  })
+
+  it('the keys that it says have no effect are those that the daemon warns of, and the same for a restart', () => {
+    const idle = tableRows(section, 'Key of the net-conf').filter((row) =>
+      row['With the daemon']?.startsWith('No effect'),
+    )
+    assert.equal(
+      idle.map((row) => codeOf(row['Key of the net-conf'])).sort(),
+      Object.keys(INEFFECTIVE_KEYS).sort(),
+    )
+    for (const row of rows.filter(({ Key }) => codeOf(Key) in INEFFECTIVE_KEYS)) {
+      const { warnings } = parseDaemonConf({ [codeOf(row.Key)]: JSON.parse(codeOf(row.Example)) })
+      assert.is(warnings.length, 1)
+      assert.match(warnings[0] ?? '', `/${codeOf(row.Key)} has no effect`)
+    }
+    const sentence = /^(.+) take effect at restart/m.exec(section)?.[1] ?? ''
+    assert.equal(
+      [...sentence.matchAll(/`(\w+)`/g)].map((match) => match[1]),
+      [...RESTART_KEYS],
+    )
   })
 
   it('its example is accepted, and its keys win over those of the net-conf', () => {

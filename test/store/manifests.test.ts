@@ -217,4 +217,12 @@ spec('manifest store', (it) => {
     await store.unpublish({ namespace: 'telco', name: 'a', containerId: 'c1' })
     assert.is(await store.networkStatus('telco', 'a'), undefined)
   })
+
+  it('a folder that could not be read is read anew at the next lookup, even when it is empty then', async () => {
+    const manifests = join(temporaryFolder(), 'later')
+    const store = manifestStore({ manifests, stateDir: temporaryFolder() })
+    assert.is((await errorOf(store.pod('telco', 'a'))).code, CniErrorCode.Io)
+    mkdirSync(manifests)
+    assert.is(await store.pod('telco', 'a'), undefined)
+  })
 })

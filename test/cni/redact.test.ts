@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
-import { REDACTED, redact, redactArgs } from '../../src/cli/redact.ts'
 import { parseJson } from '../../src/cni/json.ts'
+import { REDACTED, redact, redactArgs, redactMessage } from '../../src/cni/redact.ts'
 import { spec } from '../spec.ts'
 
 spec('redact', (it) => {
@@ -71,5 +71,42 @@ spec('redact', (it) => {
       `IgnoreUnknown=1;K8S_POD_NAME=token-server;APP_TOKEN=${REDACTED};MAC=02:00:00:00:00:01`,
     )
     assert.is(redactArgs(''), '')
+  })
+})
+
+spec('redactMessage', (it) => {
+  const hidden: readonly (readonly [string, string])[] = [
+    ['login with token=hunter2 failed', `login with token=${REDACTED} failed`],
+    ['conf {"type":"x","password":"hunter2","mtu":9}', `conf {"type":"x","password":${REDACTED},"mtu":9}`],
+    ['{"password": "hun\\"ter2", "mtu": 9}', `{"password": ${REDACTED}, "mtu": 9}`],
+    ['"{\\"apiKey\\":\\"hunter2\\",\\"a\\":1}"', `"{\\"apiKey\\":${REDACTED},\\"a\\":1}"`],
+    ['{"args":"{\\"secret\\":\\"hunter2\\"}"}', `{"args":"{\\"secret\\":${REDACTED}}"}`],
+    ['{"tokens":["hunter2","hunter2"]}', `{"tokens":${REDACTED}}`],
+    ['{"token":"hunter2 cut off in the mid', `{"token":${REDACTED}`],
+    ['etcd password: hunter2', `etcd password: ${REDACTED}`],
+    ['GET https://admin:hunter2@etcd:2379/v3', `GET https://admin:${REDACTED}@etcd:2379/v3`],
+    ['Authorization: Bearer hunter2hunter2', `Authorization: Bearer ${REDACTED}`],
+    ['read -----BEGIN KEY-----\nhunter2', `read ${REDACTED}`],
+  ]
+  for (const [text, expected] of hidden) {
+    it(`hides ${JSON.stringify(text)}`, () => assert.is(redactMessage(text), expected))
+  }
+
+  for (const text of [
+    'network "n6" (NAD telco/n6): plugin "bridge" failed (add): no such device',
+    'cannot read key: open /etc/x: no such file',
+    'net-conf: unknown key "tokne"; did you mean "token"?',
+    'key_file=/etc/etcd/key.pem is missing, keepalive=5',
+  ]) {
+    it(`leaves ${JSON.stringify(text)} as it is`, () => assert.is(redactMessage(text), text))
+  }
+
+  it('takes bounded time for hostile texts', () => {
+    const texts = ['\\', 'token=', 'a', '"', 'token:"', '://a:', '{'].map((part) =>
+      part.repeat(4096).slice(0, 8192),
+    )
+    const start = performance.now()
+    for (const text of texts) redactMessage(text)
+    assert.ok(performance.now() - start < 2000)
   })
 })

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../cni/json.ts'
+import { isJsonObject } from './json.ts'
 
 /** What stands in the place of a secret. */
 export const REDACTED = '[redacted]'
@@ -51,6 +51,50 @@ export function redactArgs(args: string): string {
 function redactText(text: string): string {
   if (SECRET_TEXT.test(text)) return REDACTED
   return text.replaceAll(/(\w+:\/\/[^\s/:@]*):[^\s/@]+@/g, `$1:${REDACTED}@`)
+}
+
+/** A name and what stands between it and its value; both may be in JSON, and that in a JSON text again. */
+const NAMED = /(?<![\w.-])([\w.-]{1,64})(\\{0,8}["'])?\s{0,8}([:=])\s{0,8}/g
+
+/** A value: in quotes (up to the end when they are not closed), in brackets, or a word. */
+const VALUE = /(\\{0,8}["'])[\s\S]*?(?:(?<!\\)\1|$)|[[{][^\]}]*[\]}]?|[^\s,;&)}\]"']+/y
+
+/** Names whose value is a secret even where the words of a sentence follow the colon. */
+const SURE_NAME = /token|passw|secret|credential|privatekey|apikey|passphrase|\bpwd\b|\bpsk\b/
+
+/**
+ * A message for people without secrets: PEM blocks, JSON web tokens, bearer texts, passwords in URLs, and the
+ * values that follow the name of a secret (`token=…`, `"password": "…"`). All else stays, so that it can be
+ * understood.
+ */
+export function redactMessage(text: string): string {
+  return redactNamed(
+    text
+      .replaceAll(/-----BEGIN [A-Z0-9 ]+-----[\s\S]*?(?:-----END [A-Z0-9 ]+-----|$)/g, REDACTED)
+      .replaceAll(/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, REDACTED)
+      .replaceAll(/\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}/gi, `$1 ${REDACTED}`)
+      .replaceAll(/(\w{1,32}:\/\/[^\s/:@]{0,256}):[^\s/@]{1,256}@/g, `$1:${REDACTED}@`),
+  )
+}
+
+function redactNamed(text: string): string {
+  let shown = ''
+  let from = 0
+  for (const match of text.matchAll(NAMED)) {
+    const [whole, name = '', quote, sign] = match
+    const start = match.index + whole.length
+    if (start < from) continue
+    const isProse = quote === undefined && sign === ':'
+    if (isProse && !SURE_NAME.test(name.toLowerCase().replaceAll(/[-_.]/g, ''))) continue
+    VALUE.lastIndex = start
+    const value = VALUE.exec(text)?.[0]
+    if (value === undefined || value === REDACTED) continue
+    const bare = value.replaceAll(/^\\*["']|\\*["']$/g, '')
+    if (/^(?:true|false|null)$/.test(bare) || !isSecret(name, bare)) continue
+    shown += text.slice(from, start) + REDACTED
+    from = start + value.length
+  }
+  return shown + text.slice(from)
 }
 
 function isSecret(key: string, value: unknown): boolean {
