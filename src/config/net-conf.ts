@@ -2,7 +2,7 @@ import { networkOf } from '../cni/address.ts'
 import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError, toShown } from '../cni/faults.ts'
-import { type JsonObject, toNumber } from '../cni/json.ts'
+import { isJsonObject, type JsonObject, toNumber } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { netConfSchema } from './net-conf-schema.ts'
 import { schemaError } from './schema-error.ts'
@@ -148,6 +148,18 @@ export function parseNetConf(conf: JsonObject): NetConf {
     prevResult: (raw.prevResult as JsonObject | null | undefined) ?? undefined,
     warnings: unknownKeys(conf),
   }
+}
+
+/**
+ * A configuration with what each request has of its own: `runtimeConfig` and `prevResult`.
+ *
+ * @param known What {@link parseNetConf} made of `conf` without the two.
+ * @returns `undefined` when one of them is of the wrong type: then the whole has to be parsed.
+ */
+export function withRequestValues(known: NetConf, conf: JsonObject): NetConf | undefined {
+  const { runtimeConfig = {}, prevResult = null } = conf
+  if (!isJsonObject(runtimeConfig) || (prevResult !== null && !isJsonObject(prevResult))) return undefined
+  return { ...known, runtimeConfig: declaredRuntimeConfig(conf), prevResult: prevResult ?? undefined }
 }
 
 /** The keys of our own as numbers, however they are written (`60.0`, `1e6`). */

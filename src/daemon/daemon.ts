@@ -5,7 +5,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
-import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
+import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { manifestStore } from '../store/manifests.ts'
 import { openAdmission } from './admission.ts'
@@ -31,6 +31,8 @@ export interface Daemon {
 }
 
 const SCAN_INTERVAL_MS = 30_000
+/** Net-confs of which the parsed form is kept: a node has one or two. */
+const KEPT_CONFS = 64
 /** Who connected just before the stop still says hello within this. */
 const HELLO_GRACE_MS = 1000
 /** Keys of which one says what the default network is. */
@@ -50,6 +52,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     else {
       log.level = conf.logLevel
       confs.clear()
+      delConfs.clear()
       nodeConf = undefined
       log.info({ file: confPath }, 'configuration taken over')
       for (const warning of conf.warnings) log.warn(warning)
@@ -60,6 +63,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   for (const warning of watch.conf.warnings) log.warn(warning)
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()
+  const delConfs = new Map<string, NetConf>()
   const stores = new Map<string, ClusterStore>()
   const sockets = new Set<Socket>()
   /** Connected, and not yet heard of. */
@@ -104,17 +108,17 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     return known
   }
   const requestConf = (request: CniRequest): NetConf => {
-    // What is recorded is undone whatever the net-conf has become.
-    if (request.command === 'DEL') return parseDelConf(overlayNetConf(request.stdin, watch.conf.netConf))
     const { runtimeConfig, prevResult, ...rest } = request.stdin
     const key = JSON.stringify(rest)
-    const isPlain = runtimeConfig === undefined && prevResult === undefined
-    const known = isPlain ? confs.get(key) : undefined
-    const conf = known ?? parseNetConf(overlayNetConf(request.stdin, watch.conf.netConf))
-    if (isPlain) {
-      if (confs.size > 64) confs.clear()
-      confs.set(key, conf)
-    }
+    const isDel = request.command === 'DEL'
+    const whole = overlayNetConf(request.stdin, watch.conf.netConf)
+    const kept = isDel ? delConfs : confs
+    // What is recorded is undone whatever the net-conf has become.
+    const parse = isDel ? parseDelConf : parseNetConf
+    const known = kept.get(key) ?? parse(overlayNetConf(rest, watch.conf.netConf))
+    if (kept.size > KEPT_CONFS) kept.clear()
+    kept.set(key, known)
+    const conf = withRequestValues(known, whole) ?? parse(whole)
     if (request.command === 'ADD' || request.command === 'STATUS') {
       if (key !== passed?.key) nodeConf = undefined
       passed = { key, conf: rest }
