@@ -38,7 +38,7 @@ export async function findPod({ request, conf, store }: EngineContext): Promise<
       },
     )
   }
-  const pod = await store.pod(namespace, name)
+  const pod = await store.pod(namespace, name, identity.uid)
   if (pod === undefined) {
     throw new CniError(CniErrorCode.TryAgainLater, `pod ${namespace}/${name} is not known to the cluster`, {
       hint: 'it is attached when the cluster knows it',
