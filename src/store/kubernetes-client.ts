@@ -199,7 +199,7 @@ function judge(response: IncomingMessage, text: string): JsonObject {
     if (body === undefined) throw new ApiError('the answer is cut off or no JSON')
     return body
   }
-  throw refusal(status, body, response.headers['retry-after'])
+  throw refusal(response, body)
 }
 
 function toObject(text: string): JsonObject | undefined {
@@ -213,11 +213,16 @@ function toObject(text: string): JsonObject | undefined {
 }
 
 /** The error of an answer that is a `Status`, or of one that something before the API server gave. */
-function refusal(status: number, body: JsonObject | undefined, retryAfter: string | undefined): ApiError {
+function refusal(
+  { statusCode: status = 0, headers }: IncomingMessage,
+  body: JsonObject | undefined,
+): ApiError {
+  if (body === undefined && headers['content-type']?.startsWith('application/json'))
+    return new ApiError(`status ${status}, and the answer is cut off or no JSON`)
   const isStatus = body?.kind === 'Status'
   const message = isStatus && typeof body.message === 'string' ? `: ${body.message}` : ''
   const details = isStatus && isJsonObject(body.details) ? body.details : {}
-  const seconds = Number(details.retryAfterSeconds ?? retryAfter)
+  const seconds = Number(details.retryAfterSeconds ?? headers['retry-after'])
   return new ApiError(`status ${status}${message.slice(0, LONGEST_MESSAGE)}`, {
     status,
     // A collection that does not exist has no name.
@@ -271,8 +276,9 @@ function readEvents(outgoing: ClientRequest, { idleMs, opened, event }: ApiWatch
       response.once('error', fail)
       response.once('end', () => {
         clearTimeout(timer)
-        if (isOpen) return resolve()
-        reject(refusal(response.statusCode ?? 0, toObject(rest), response.headers['retry-after']))
+        if (!isOpen) return reject(refusal(response, toObject(rest)))
+        if (rest === '') return resolve()
+        reject(new ApiError('an event of the watch is cut off'))
       })
     })
     outgoing.end()

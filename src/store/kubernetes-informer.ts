@@ -58,6 +58,8 @@ export interface Informer<T> {
 const MOMENTARY = new Set([401, 403, 429])
 /** A watch refused so often is begun anew by a list. */
 const REFUSALS_TO_LIST_ANEW = 3
+/** A watch that has held for so many first pauses has recovered, whether or not there was an event. */
+const PAUSES_TO_SETTLE = 4
 
 /**
  * Follows a collection: lists it, watches it from there, goes on from the last version seen whenever the
@@ -169,6 +171,8 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   }
 
   const watch = async (from: string): Promise<void> => {
+    // One that ends as soon as it has begun is no recovery.
+    let settling: NodeJS.Timeout | undefined
     const seconds = Math.ceil((limits.watchMs / 1000) * (1 + Math.random()))
     const query = {
       watch: '1',
@@ -176,22 +180,25 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
       allowWatchBookmarks: 'true',
       timeoutSeconds: String(seconds),
     }
-    await client.watch(url(query), {
-      idleMs: limits.idleMs,
-      signal: stop.signal,
-      opened: followed,
-      event: take,
-      ...(options.accept === undefined ? {} : { accept: options.accept.object }),
-    })
+    try {
+      await client.watch(url(query), {
+        idleMs: limits.idleMs,
+        signal: stop.signal,
+        opened: () => {
+          settling = setTimeout(followed, limits.firstPauseMs * PAUSES_TO_SETTLE)
+        },
+        event: take,
+        ...(options.accept === undefined ? {} : { accept: options.accept.object }),
+      })
+    } finally {
+      clearTimeout(settling)
+    }
   }
 
   /** Lists when needed, then watches until that ends. The pause before the next time. */
   const follow = async (): Promise<number> => {
     try {
-      if (version === undefined) {
-        await list()
-        followed()
-      }
+      if (version === undefined) await list()
       await watch(version ?? '0')
       // A server, or what is before it, that closes watches all the time is not to be hammered at.
       return limits.firstPauseMs * (0.5 + Math.random() / 2)

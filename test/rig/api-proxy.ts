@@ -71,8 +71,12 @@ export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
     if (fault === 'reset') return void incoming.socket.destroy()
     if (fault !== undefined && 'status' in fault) {
       const { body, headers = {} } = fault
-      outgoing.writeHead(fault.status, { 'content-type': 'application/json', ...headers })
-      return void outgoing.end(typeof body === 'string' ? body : JSON.stringify(body))
+      const isText = typeof body === 'string'
+      outgoing.writeHead(fault.status, {
+        'content-type': isText ? 'text/plain' : 'application/json',
+        ...headers,
+      })
+      return void outgoing.end(isText ? body : JSON.stringify(body))
     }
     if (fault !== undefined && 'delayMs' in fault) await delay(fault.delayMs, undefined, { ref: false })
     const cutAfter = fault !== undefined && 'cutAfterBytes' in fault ? fault.cutAfterBytes : undefined
