@@ -6,9 +6,8 @@ import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
 import { openJournalDir } from '../journal/journal.ts'
-import type { ClusterStore } from '../store/cluster-store.ts'
-import { manifestStore } from '../store/manifests.ts'
 import { openAdmission } from './admission.ts'
+import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
 import { openErrands } from './errands.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
@@ -40,6 +39,8 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     else {
       log.level = conf.logLevel
       confs.clear()
+      void clusters.close(daemonNetConf())
+      clusters.of(daemonNetConf())
       log.info({ file: confPath }, 'configuration taken over')
     }
   })
@@ -47,7 +48,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
   const stateDir = (): string => daemonNetConf().stateDir
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()
-  const stores = new Map<string, ClusterStore>()
+  const clusters = openClusterStores((message) => log.warn(message))
   const sockets = new Set<Socket>()
   const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
   const loopDelay = monitorEventLoopDelay({ resolution: 20 })
@@ -79,13 +80,6 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
       return seconds
     },
   })
-  const store = (conf: NetConf): ClusterStore | undefined => {
-    if (conf.manifests === undefined) return undefined
-    const key = `${conf.manifests}\0${conf.stateDir}`
-    const known = stores.get(key) ?? manifestStore({ manifests: conf.manifests, stateDir: conf.stateDir })
-    stores.set(key, known)
-    return known
-  }
   const requestConf = (request: CniRequest): NetConf => {
     // What is recorded is undone whatever the net-conf has become.
     if (request.command === 'DEL') return parseDelConf(overlayNetConf(request.stdin, watch.conf.netConf))
@@ -101,8 +95,9 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
   }
   const readiness = async (): Promise<Readiness> => {
     if (isStopping) return { isReady: false, reason: 'the daemon is stopping' }
-    if (watch.fault !== undefined) return { isReady: true, reason: `ready; ${watch.fault}` }
-    return { isReady: true, reason: 'ready' }
+    // What is known is served: without its configuration's last change, or the API server, it goes on.
+    const faults = [watch.fault, clusters.fault].filter((fault) => fault !== undefined)
+    return { isReady: true, reason: ['ready', ...faults].join('; ') }
   }
 
   const accept = (socket: Socket): void => {
@@ -111,7 +106,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     serveShim(socket, {
       admission,
       conf: requestConf,
-      store,
+      store: clusters.of,
       begun: () => {
         active++
       },
@@ -123,7 +118,8 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
         logRequest(log, report)
       },
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
-      errands: (session, conf) => (isStopping ? Promise.resolve() : errands.run(session, conf, store(conf))),
+      errands: (session, conf) =>
+        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf)),
     })
   }
 
@@ -140,11 +136,14 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   scanAgain()
+  // Known before the first request asks.
+  clusters.of(daemonNetConf())
   let http: HttpEndpoints | undefined
   let server: SocketServer
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
+    void clusters.close()
     http?.close()
     loopDelay.disable()
   }

@@ -98,6 +98,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const client = apiClient(credentials)
   const files = openNadFiles(stateDir, warn)
+  const stop = new AbortController()
   const pending = new Map<string, Promise<unknown>>()
   /** NADs that the server did not know: until when that is believed. */
   const missing = new Map<string, number>()
@@ -160,8 +161,12 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     const end = performance.now() + timeoutMs
     for (let tries = 1; ; tries++) {
       try {
-        const left = Math.max(1, end - performance.now())
-        return parse(await client.get(path, { timeoutMs: left, ...(accept === undefined ? {} : { accept }) }))
+        const request = {
+          timeoutMs: Math.max(1, end - performance.now()),
+          signal: stop.signal,
+          ...(accept === undefined ? {} : { accept }),
+        }
+        return parse(await client.get(path, request))
       } catch (error) {
         if (error instanceof ApiError && error.isObjectMissing) return undefined
         if (tries === 2 || !isPassing(error) || performance.now() + RETRY_PAUSE_MS > end) throw error
@@ -227,21 +232,32 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   }
 
   const publish = async ({ namespace, name, uid, networkStatus }: Publication): Promise<void> => {
-    const pod = await findPod(namespace, name, uid)
+    const key = toKey('pod', namespace, name)
+    const annotations = { [NETWORK_STATUS_ANNOTATION]: formatNetworkStatus(networkStatus) }
+    /** The UID in the patch is a precondition: a pod made anew in this moment is not changed. */
+    const write = async (target: string): Promise<ApiError | undefined> => {
+      try {
+        const body = { metadata: { uid: target, annotations } }
+        const path = `/api/v1/namespaces/${namespace}/pods/${name}/status`
+        await client.patch(path, body, { timeoutMs: limits.writeMs, signal: stop.signal })
+        return undefined
+      } catch (error) {
+        // Servers of different age refuse another UID with different words.
+        if (error instanceof ApiError && [404, 409, 422].includes(error.status ?? 0)) return error
+        throw toLookupError(error, `status of pod ${key}`, 'patch on pods/status', client.server)
+      }
+    }
+    const cached = pods?.get(key)
+    const known = cached !== undefined && (uid === undefined || isPodWith(cached, uid)) ? cached.uid : uid
+    const refused = known === undefined ? undefined : await write(known)
+    if (known !== undefined && (refused === undefined || refused.isObjectMissing)) return
+    const pod = await askForPod(namespace, name, uid)
     // It went, or another one has its name: nobody is to be told.
     if (pod?.uid === undefined || (uid !== undefined && !isPodWith(pod, uid))) return
-    const annotations = { [NETWORK_STATUS_ANNOTATION]: formatNetworkStatus(networkStatus) }
-    const path = `/api/v1/namespaces/${namespace}/pods/${name}/status`
-    try {
-      // The UID in the patch is a precondition: a pod made anew in this moment is not changed.
-      await client.patch(path, { metadata: { uid: pod.uid, annotations } }, { timeoutMs: limits.writeMs })
-    } catch (error) {
-      if (error instanceof ApiError && error.isObjectMissing) return
-      // Servers of different age refuse another UID with different words.
-      const isRefused = error instanceof ApiError && (error.status === 409 || error.status === 422)
-      if (isRefused && (await askForPod(namespace, name, pod.uid))?.uid !== pod.uid) return
-      throw toLookupError(error, `status of pod ${namespace}/${name}`, 'patch on pods/status', client.server)
-    }
+    // A static pod's UID is learned only now.
+    const again = pod.uid === known ? refused : await write(pod.uid)
+    if (again !== undefined && !again.isObjectMissing)
+      throw toLookupError(again, `status of pod ${key}`, 'patch on pods/status', client.server)
   }
 
   return {
@@ -261,6 +277,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
     },
     async close() {
+      stop.abort()
       await Promise.all([pods?.close(), nads?.close()])
       client.close()
     },
