@@ -1,5 +1,5 @@
-// Makes a fresh checkout ready for `npm test`, `npm run demo`, `npm run bench`, `npm run check` or
-// `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
+// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run demo`, `npm run bench`,
+// `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
 // with the system's Node.js (18 or newer), before node_modules/ exists. Writes to stderr only.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
@@ -21,11 +21,13 @@ const PACKAGES = {
   gcc: ['gcc'],
   'musl-tools': ['musl-gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
+  openssl: ['openssl'],
 }
 
 /** What each purpose needs of them. */
 const PURPOSES = {
-  test: Object.keys(PACKAGES),
+  test: Object.keys(PACKAGES).filter((name) => name !== 'openssl'),
+  cluster: Object.keys(PACKAGES),
   demo: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'nftables', 'iputils-ping'],
   bench: [
     'containernetworking-plugins',
@@ -58,6 +60,7 @@ if (purpose === undefined || !Object.hasOwn(PURPOSES, purpose)) {
 installModules()
 installPackages(PURPOSES[purpose])
 if (!['check', 'binary'].includes(purpose)) buildBundle()
+if (purpose === 'cluster') provideKubeApiserver()
 
 function say(line) {
   process.stderr.write(`setup: ${line}\n`)
@@ -176,6 +179,16 @@ function buildBundle() {
     fail('the build failed; its output is above')
   if (!run(`${root}node_modules/node/bin/node`, ['scripts/build-native.mjs']))
     fail('the shim does not compile; its output is above')
+}
+
+/** Builds the API server of the cluster tests, once for this machine; says why when it cannot. */
+function provideKubeApiserver() {
+  const script = `${root}scripts/kube-assets.sh`
+  if (run(script, ['find'], { stdio: 'ignore' })) return
+  if (process.env.KUBEBUILDER_ASSETS === undefined)
+    say('building kube-apiserver from its Debian source, once for this machine (about 5 minutes)')
+  if (!run(script, ['build'], { timeout: 3_600_000 }))
+    fail('there is no kube-apiserver for the cluster tests; the reason is above')
 }
 
 /** Of a file, or of a folder with all that is in it (the folders' own times show what was removed). */

@@ -12,7 +12,7 @@ import { openJournalDir } from '../journal/journal.ts'
 import { lockAllSandboxes, lockSandbox, type SandboxLock } from '../journal/lock.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { ownExecutable } from './installation.ts'
-import { openLog } from './log.ts'
+import { type CallLog, openLog } from './log.ts'
 
 /**
  * Plexus as a CNI plugin: reads CNI_* and stdin, runs one verb on this host, writes one JSON document to
@@ -53,7 +53,7 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
   const log = openLog(conf)
   if (request.command === 'DEL') for (const warning of conf.warnings) log.warn(warning)
   // The store's code is loaded while flock(1) runs.
-  const [lock, store] = await Promise.all([takeLock(request, conf), openStore(conf)])
+  const [lock, store] = await Promise.all([takeLock(request, conf), openStore(conf, log)])
   let guard: Guard | undefined
   const journal = openJournalDir(conf.stateDir)
   try {
@@ -114,10 +114,18 @@ async function takeLock(request: CniRequest, conf: NetConf): Promise<SandboxLock
   }
 }
 
-async function openStore(conf: NetConf): Promise<ClusterStore | undefined> {
-  if (conf.manifests === undefined) return undefined
-  const { manifestStore } = await import('../store/manifests.ts')
-  return manifestStore({ manifests: conf.manifests, stateDir: conf.stateDir })
+async function openStore(conf: NetConf, log: CallLog): Promise<ClusterStore | undefined> {
+  const { kubeconfig, manifests, stateDir } = conf
+  if (manifests !== undefined) {
+    const { manifestStore } = await import('../store/manifests.ts')
+    return manifestStore({ manifests, stateDir })
+  }
+  // What is undone needs no cluster, and a kubeconfig that is gone by now is not to stop it.
+  if (kubeconfig === undefined) return undefined
+  const { kubernetesStore } = await import('../store/kubernetes.ts')
+  const { kubeconfigCredentials } = await import('../store/kubernetes-credentials.ts')
+  const credentials = kubeconfigCredentials(kubeconfig)
+  return kubernetesStore({ credentials, stateDir, warn: (message) => log.warn(message) })
 }
 
 /** @param isOptional VERSION is answered whatever stdin is (CNI-032). */

@@ -6,9 +6,8 @@ import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
-import type { ClusterStore } from '../store/cluster-store.ts'
-import { manifestStore } from '../store/manifests.ts'
 import { openAdmission } from './admission.ts'
+import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
 import { openErrands } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
@@ -54,6 +53,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       confs.clear()
       delConfs.clear()
       nodeConf = undefined
+      void clusters.close(currentConf())
+      clusters.of(currentConf())
       log.info({ file: confPath }, 'configuration taken over')
       for (const warning of conf.warnings) log.warn(warning)
     }
@@ -64,7 +65,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()
   const delConfs = new Map<string, NetConf>()
-  const stores = new Map<string, ClusterStore>()
+  const clusters = openClusterStores((message) => log.warn(message))
   const sockets = new Set<Socket>()
   /** Connected, and not yet heard of. */
   const silent = new Set<Socket>()
@@ -100,13 +101,6 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     isReady: async () => (await readiness()).isReady,
     droppedLogLines: daemonLog.dropped,
   })
-  const store = (conf: NetConf): ClusterStore | undefined => {
-    if (conf.manifests === undefined) return undefined
-    const key = `${conf.manifests}\0${conf.stateDir}`
-    const known = stores.get(key) ?? manifestStore({ manifests: conf.manifests, stateDir: conf.stateDir })
-    stores.set(key, known)
-    return known
-  }
   const requestConf = (request: CniRequest): NetConf => {
     const { runtimeConfig, prevResult, ...rest } = request.stdin
     const key = JSON.stringify(rest)
@@ -129,7 +123,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     }
     return conf
   }
-  const nodeReadiness = openReadiness(store)
+  const nodeReadiness = openReadiness(clusters.of)
   const stoppingFault = (): CniError | undefined =>
     isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
   let lastFault: string | undefined
@@ -140,7 +134,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       if (fault === undefined) log.info('daemon is ready again')
       else log.warn({ reason: fault.message }, 'daemon is not ready')
     }
-    const reason = fault?.message ?? (watch.fault === undefined ? 'ready' : `ready; ${watch.fault}`)
+    // What is known is served: without its configuration's last change, or the API server, it goes on.
+    const notes = [watch.fault, clusters.fault].filter((note) => note !== undefined)
+    const reason = fault?.message ?? ['ready', ...notes].join('; ')
     return { isReady: fault === undefined, reason: oneLine(reason) }
   }
 
@@ -154,7 +150,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     serveShim(socket, {
       admission,
       conf: requestConf,
-      store,
+      store: clusters.of,
       begun: () => {
         silent.delete(socket)
         active++
@@ -168,7 +164,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       },
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
-      errands: (session, conf) => (isStopping ? Promise.resolve() : errands.run(session, conf, store(conf))),
+      errands: (session, conf) =>
+        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf)),
     })
   }
 
@@ -186,11 +183,14 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   }
   scanAgain()
   const endDelayWatch = watchEventLoopDelay(metrics.eventLoopDelay)
+  // Known before the first request asks.
+  clusters.of(currentConf())
   let http: HttpEndpoints | undefined
   let server: SocketServer
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
+    void clusters.close()
     http?.close()
     endDelayWatch()
   }

@@ -28,17 +28,8 @@ export async function findPod({ request, conf, store }: EngineContext): Promise<
   const { namespace, name } = identity
   const passed = passedAnnotations(conf.runtimeConfig)
   if (passed !== undefined) return { identity, facts: { namespace, annotations: passed } }
-  if (store === undefined) {
-    if (conf.kubeconfig === undefined) return { identity, facts: { namespace, annotations: {} } }
-    throw new CniError(
-      CniErrorCode.InvalidNetworkConfig,
-      `annotations of pod ${namespace}/${name} cannot be read: "kubeconfig" is set, but this version reads pods from "manifests" only`,
-      {
-        hint: 'set "manifests" in the net-conf, or remove "kubeconfig" to attach only the networks of the node',
-      },
-    )
-  }
-  const pod = await store.pod(namespace, name)
+  if (store === undefined) return { identity, facts: { namespace, annotations: {} } }
+  const pod = await store.pod(namespace, name, identity.uid)
   if (pod === undefined) {
     throw new CniError(CniErrorCode.TryAgainLater, `pod ${namespace}/${name} is not known to the cluster`, {
       hint: 'it is attached when the cluster knows it',

@@ -12,3 +12,6 @@ export const CONFIG_SOURCE_ANNOTATION = 'kubernetes.io/config.source'
 
 /** On a static pod: the hash that its runtime knows as the pod's UID. */
 export const CONFIG_HASH_ANNOTATION = 'kubernetes.io/config.hash'
+
+/** On a pod: the networks that it got, written by whoever attached them. NPWG-140. */
+export const NETWORK_STATUS_ANNOTATION = 'k8s.v1.cni.cncf.io/network-status'

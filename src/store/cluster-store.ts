@@ -23,7 +23,8 @@ export interface Unpublication {
  * a lookup that cannot tell throws, so that a fault never looks like fewer networks.
  */
 export interface ClusterStore {
-  pod(namespace: string, name: string): Promise<Pod | undefined>
+  /** @param uid What the runtime has as UID: a cache that knows another pod by that name is not believed. */
+  pod(namespace: string, name: string, uid?: string): Promise<Pod | undefined>
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
   publish(publication: Publication): Promise<void>
   /**

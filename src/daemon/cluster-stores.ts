@@ -1,0 +1,82 @@
+import { hostname } from 'node:os'
+import type { NetConf } from '../config/net-conf.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
+import { type KubernetesStore, kubernetesStore } from '../store/kubernetes.ts'
+import {
+  type CredentialSource,
+  inClusterCredentials,
+  kubeconfigCredentials,
+} from '../store/kubernetes-credentials.ts'
+import { manifestStore } from '../store/manifests.ts'
+
+/** The clusters that requests are about: one, as a rule, that of the daemon's own configuration. */
+export interface ClusterStores {
+  /** That of `manifests`, else of `kubeconfig`, else the cluster that the daemon is a pod of, else none. */
+  of(conf: NetConf): ClusterStore | undefined
+  /** Why what is known of a cluster may be behind, if it may. */
+  readonly fault: string | undefined
+  /** Ends what follows a cluster, save that of this configuration. */
+  close(except?: NetConf): Promise<void>
+}
+
+/** Where a cluster is read from. */
+interface Source {
+  readonly key: string
+  open(): ClusterStore
+}
+
+/** Opens each store when it is first asked for; an API server is followed from then on. */
+export function openClusterStores(warn: (message: string) => void): ClusterStores {
+  const stores = new Map<string, ClusterStore>()
+  const followed = new Map<string, KubernetesStore>()
+
+  const follow = (key: string, credentials: CredentialSource, stateDir: string): KubernetesStore => {
+    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn })
+    followed.set(key, store)
+    return store
+  }
+  const sourceOf = ({ manifests, kubeconfig, stateDir }: NetConf): Source | undefined => {
+    if (manifests !== undefined) {
+      return {
+        key: `manifests\0${manifests}\0${stateDir}`,
+        open: () => manifestStore({ manifests, stateDir }),
+      }
+    }
+    if (kubeconfig !== undefined) {
+      const key = `kubeconfig\0${kubeconfig}\0${stateDir}`
+      return { key, open: () => follow(key, kubeconfigCredentials(kubeconfig), stateDir) }
+    }
+    const credentials = inClusterCredentials(process.env)
+    if (credentials === undefined) return undefined
+    const key = `in-cluster\0${stateDir}`
+    return { key, open: () => follow(key, credentials, stateDir) }
+  }
+
+  return {
+    of(conf) {
+      const source = sourceOf(conf)
+      if (source === undefined) return undefined
+      const known = stores.get(source.key) ?? source.open()
+      stores.set(source.key, known)
+      return known
+    },
+    get fault() {
+      for (const { fault } of followed.values()) if (fault !== undefined) return fault
+      return undefined
+    },
+    async close(except) {
+      const kept = except === undefined ? undefined : sourceOf(except)?.key
+      const closing = [...followed].filter(([key]) => key !== kept)
+      for (const [key] of closing) {
+        followed.delete(key)
+        stores.delete(key)
+      }
+      await Promise.all(closing.map(([, store]) => store.close()))
+    },
+  }
+}
+
+/** As the kubelet registers it, unless the DaemonSet tells: then it is the pod's `spec.nodeName`. */
+function nodeName(): string {
+  return process.env.NODE_NAME || hostname().toLowerCase()
+}

@@ -1,0 +1,372 @@
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import {
+  CONFIG_HASH_ANNOTATION,
+  CONFIG_SOURCE_ANNOTATION,
+  DEFAULT_NETWORK_ANNOTATION,
+  NETWORK_STATUS_ANNOTATION,
+  NETWORKS_ANNOTATION,
+  RESOURCE_NAME_ANNOTATION,
+} from '../network/annotations.ts'
+import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
+import { formatNetworkStatus, type NetworkStatusEntry } from '../network/network-status.ts'
+import { namespaceFault, objectNameFault } from '../network/object-name.ts'
+import { type Pod, parsePod } from '../network/pod.ts'
+import type { ClusterStore, Publication } from './cluster-store.ts'
+import { ApiError, apiClient } from './kubernetes-client.ts'
+import type { CredentialSource } from './kubernetes-credentials.ts'
+import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
+import { openNadFiles } from './nad-files.ts'
+
+/** How a store talks to the API server. */
+export interface KubernetesStoreOptions {
+  readonly credentials: CredentialSource
+  /** NADs that were used are kept below it. */
+  readonly stateDir: string
+  /**
+   * Name of this node's Node object: its pods and all NADs are followed from now on. Without it every
+   * lookup is a request: for a process that ends after one.
+   */
+  readonly nodeName?: string
+  readonly warn: (message: string) => void
+  readonly limits?: Partial<KubernetesLimits>
+}
+
+/** Bounds of requests, in milliseconds. */
+export interface KubernetesLimits extends InformerLimits {
+  /** For one lookup, a second try included. */
+  readonly readMs: number
+  /** For a lookup of a NAD of which there is a copy on disk. */
+  readonly readKeptMs: number
+  readonly writeMs: number
+  /** How long the answer that a NAD does not exist is believed while NADs are followed. */
+  readonly missingMs: number
+}
+
+/** A {@link ClusterStore} that may follow the cluster. */
+export interface KubernetesStore extends ClusterStore {
+  /** Why the caches may be behind at the moment, if they may. */
+  readonly fault: string | undefined
+  /** Whether pods and NADs were listed once. */
+  readonly isListed: boolean
+  /** Ends what follows the cluster. */
+  close(): Promise<void>
+}
+
+const DEFAULT_LIMITS: KubernetesLimits = {
+  readMs: 12_000,
+  readKeptMs: 2000,
+  writeMs: 10_000,
+  missingMs: 5000,
+  listMs: 30_000,
+  idleMs: 90_000,
+  watchMs: 240_000,
+  firstPauseMs: 500,
+  longestPauseMs: 10_000,
+}
+
+const NADS = 'network-attachment-definitions'
+const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
+const NAD_PAGE = 500
+/** A pod's metadata alone: its spec and status are ten times as much, and not read. */
+const METADATA = {
+  object: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json',
+  list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json',
+}
+const RETRY_PAUSE_MS = 200
+
+/** Annotations that are read of a pod; all others stay out of memory. */
+const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
+  NETWORKS_ANNOTATION,
+  DEFAULT_NETWORK_ANNOTATION,
+  NETWORK_STATUS_ANNOTATION,
+  CONFIG_SOURCE_ANNOTATION,
+  CONFIG_HASH_ANNOTATION,
+])
+const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
+const OUR_ANNOTATIONS = 'plexus-cni.io/'
+
+/**
+ * The cluster behind an API server. Lookups are answered from what is followed; one that it cannot answer
+ * is one request, shared by all who ask for the same. What the server does not know is `undefined`; when
+ * it cannot be asked, the lookup throws TryAgainLater with the reason, but for a NAD that this node used
+ * before: then its copy on disk answers.
+ */
+export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStore {
+  const { credentials, nodeName, stateDir, warn } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const client = apiClient(credentials)
+  const files = openNadFiles(stateDir, warn)
+  const stop = new AbortController()
+  const pending = new Map<string, Promise<unknown>>()
+  /** NADs that the server did not know: until when that is believed. */
+  const missing = new Map<string, number>()
+
+  const report =
+    (what: string) =>
+    (fault: string | undefined): void =>
+      warn(fault === undefined ? `${what} are followed again` : `${what} cannot be followed: ${fault}`)
+  const pods: Informer<Pod> | undefined =
+    nodeName === undefined
+      ? undefined
+      : openInformer({
+          client,
+          limits,
+          path: '/api/v1/pods',
+          fieldSelector: `spec.nodeName=${nodeName}`,
+          accept: METADATA,
+          parse: toPod,
+          report: report(`pods of node ${nodeName}`),
+        })
+  const nads: Informer<NetworkAttachmentDefinition> | undefined =
+    nodeName === undefined
+      ? undefined
+      : openInformer({
+          client,
+          limits,
+          path: `${NAD_GROUP}/${NADS}`,
+          pageSize: NAD_PAGE,
+          parse: toNad,
+          changed: (key, nad) => {
+            missing.delete(key)
+            files.update(key, nad)
+          },
+          listed: () => {
+            for (const key of files.keys()) if (!isKnown(key)) files.update(key, undefined)
+          },
+          report: report('NADs'),
+        })
+  const isKnown = (key: string): boolean => {
+    try {
+      return nads?.get(key) !== undefined
+    } catch {
+      // It is there, and wrong: whoever asks for it is told.
+      return true
+    }
+  }
+
+  /** One request for all who want the same object at once; a second try when the first failed quickly. */
+  const read = <T>(wanted: Wanted<T>, timeoutMs: number): Promise<T | undefined> => {
+    const { id } = wanted
+    const known = pending.get(id) as Promise<T | undefined> | undefined
+    const reading = known ?? readObject(wanted, timeoutMs).finally(() => pending.delete(id))
+    pending.set(id, reading)
+    return reading
+  }
+  const readObject = async <T>(
+    { path, accept, parse }: Wanted<T>,
+    timeoutMs: number,
+  ): Promise<T | undefined> => {
+    const end = performance.now() + timeoutMs
+    for (let tries = 1; ; tries++) {
+      try {
+        const request = {
+          timeoutMs: Math.max(1, end - performance.now()),
+          signal: stop.signal,
+          ...(accept === undefined ? {} : { accept }),
+        }
+        return parse(await client.get(path, request))
+      } catch (error) {
+        if (error instanceof ApiError && error.isObjectMissing) return undefined
+        if (tries === 2 || !isPassing(error) || performance.now() + RETRY_PAUSE_MS > end) throw error
+        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS * (0.5 + Math.random())))
+      }
+    }
+  }
+
+  const findPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
+    const key = toKey('pod', namespace, name)
+    const cached = pods?.get(key)
+    if (cached !== undefined && (uid === undefined || isPodWith(cached, uid))) return cached
+    return await askForPod(namespace, name, uid)
+  }
+  const askForPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
+    const key = `${namespace}/${name}`
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}`
+    try {
+      // Who asks for another UID asks for another pod: an answer that was on its way before is not his.
+      return await read(
+        { id: `pod ${key} ${uid ?? ''}`, path, accept: METADATA.object, parse: toPod },
+        limits.readMs,
+      )
+    } catch (error) {
+      throw toLookupError(error, `pod ${key}`, 'get on pods', client.server)
+    }
+  }
+
+  const findNad = async (
+    namespace: string,
+    name: string,
+  ): Promise<NetworkAttachmentDefinition | undefined> => {
+    const key = toKey('NAD', namespace, name)
+    const cached = nads?.get(key)
+    if (cached !== undefined) {
+      files.keep(cached)
+      return cached
+    }
+    const believedUntil = missing.get(key)
+    if (believedUntil !== undefined && performance.now() < believedUntil) return undefined
+    // Of those that were listed a copy is kept up to date, or removed: it has nothing new to say.
+    const copy = nads?.isListed ? undefined : files.read(key)
+    const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
+    try {
+      const nad = await read(
+        { id: `NAD ${key}`, path, parse: toNad },
+        copy === undefined ? limits.readMs : limits.readKeptMs,
+      )
+      if (nad !== undefined) {
+        files.keep(nad)
+        return nad
+      }
+    } catch (error) {
+      if (copy !== undefined && isPassing(error)) {
+        warn(`NAD ${key} is taken as it was last seen: ${toCniError(error).message}`)
+        return copy
+      }
+      throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
+    }
+    files.update(key, undefined)
+    if (nads?.isListed && nads.fault === undefined) missing.set(key, performance.now() + limits.missingMs)
+    return undefined
+  }
+
+  const publish = async ({ namespace, name, uid, networkStatus }: Publication): Promise<void> => {
+    const key = toKey('pod', namespace, name)
+    const annotations = { [NETWORK_STATUS_ANNOTATION]: formatNetworkStatus(networkStatus) }
+    /** The UID in the patch is a precondition: a pod made anew in this moment is not changed. */
+    const write = async (target: string): Promise<ApiError | undefined> => {
+      try {
+        const body = { metadata: { uid: target, annotations } }
+        const path = `/api/v1/namespaces/${namespace}/pods/${name}/status`
+        await client.patch(path, body, { timeoutMs: limits.writeMs, signal: stop.signal })
+        return undefined
+      } catch (error) {
+        // Servers of different age refuse another UID with different words.
+        if (error instanceof ApiError && [404, 409, 422].includes(error.status ?? 0)) return error
+        throw toLookupError(error, `status of pod ${key}`, 'patch on pods/status', client.server)
+      }
+    }
+    const cached = pods?.get(key)
+    const known = cached !== undefined && (uid === undefined || isPodWith(cached, uid)) ? cached.uid : uid
+    const refused = known === undefined ? undefined : await write(known)
+    if (known !== undefined && (refused === undefined || refused.isObjectMissing)) return
+    const pod = await askForPod(namespace, name, uid)
+    // It went, or another one has its name: nobody is to be told.
+    if (pod?.uid === undefined || (uid !== undefined && !isPodWith(pod, uid))) return
+    // A static pod's UID is learned only now.
+    const again = pod.uid === known ? refused : await write(pod.uid)
+    if (again !== undefined && !again.isObjectMissing)
+      throw toLookupError(again, `status of pod ${key}`, 'patch on pods/status', client.server)
+  }
+
+  return {
+    pod: findPod,
+    nad: findNad,
+    publish,
+    // It goes with the pod, and the next sandbox's takes its place; a DEL needs no API server (design §5).
+    unpublish: async () => undefined,
+    networkStatus: async (namespace, name) => {
+      const text = (await findPod(namespace, name))?.annotations[NETWORK_STATUS_ANNOTATION]
+      return text === undefined ? undefined : parseStatus(text, `${namespace}/${name}`)
+    },
+    get fault() {
+      return pods?.fault ?? nads?.fault
+    },
+    get isListed() {
+      return (pods?.isListed ?? true) && (nads?.isListed ?? true)
+    },
+    async close() {
+      stop.abort()
+      await Promise.all([pods?.close(), nads?.close()])
+      client.close()
+    },
+  }
+}
+
+/** An object to be read, and what tells it from others. */
+interface Wanted<T> {
+  readonly id: string
+  readonly path: string
+  readonly accept?: string
+  readonly parse: (object: JsonObject) => T
+}
+
+/** A static pod's runtime knows the hash of its manifest, the API server another UID. */
+function isPodWith(pod: Pod, uid: string): boolean {
+  return pod.uid === uid || (pod.isStatic && pod.configHash === uid)
+}
+
+function toPod(object: JsonObject): Pod {
+  // Items of a list, and metadata alone, do not say what they are of.
+  const pod = parsePod({ metadata: object.metadata, apiVersion: 'v1', kind: 'Pod' }, 'the API server')
+  const { labels: _, ...rest } = pod
+  return { ...rest, annotations: only(pod.annotations, POD_ANNOTATIONS) }
+}
+
+function toNad(object: JsonObject): NetworkAttachmentDefinition {
+  const nad = parseNad(
+    { ...object, apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition' },
+    'the API server',
+  )
+  return { ...nad, annotations: only(nad.annotations, NAD_ANNOTATIONS) }
+}
+
+function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([key]) => wanted.has(key) || key.startsWith(OUR_ANNOTATIONS)),
+  )
+}
+
+/** `namespace/name`, safe in a URL. @throws {CniError} InvalidEnvironment for a name that Kubernetes forbids. */
+function toKey(what: string, namespace: string, name: string): string {
+  const wrong = namespaceFault(namespace)
+  const fault = wrong === undefined ? objectNameFault(name) : `has a namespace that ${wrong}`
+  if (fault === undefined) return `${namespace}/${name}`
+  throw new CniError(
+    CniErrorCode.InvalidEnvironment,
+    `${what} ${JSON.stringify(`${namespace}/${name}`)} ${fault}`,
+  )
+}
+
+/** Whether the next try may be answered; what the server refuses it goes on refusing. */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false
+  const { status } = error
+  return status === undefined || status === 429 || status >= 500
+}
+
+function toLookupError(error: unknown, what: string, right: string, server: string): CniError {
+  if (!(error instanceof ApiError)) return toCniError(error).at(what)
+  const where = server === '' ? 'the API server' : `the API server ${server}`
+  return new CniError(CniErrorCode.TryAgainLater, `${what}: ${where} cannot be asked: ${error.message}`, {
+    cause: error,
+    hint: hintFor(error, right),
+  })
+}
+
+function hintFor({ status }: ApiError, right: string): string {
+  switch (status) {
+    case 401:
+      return "renew Plexus's token or client certificate"
+    case 403:
+      return `grant Plexus's user the right ${right}`
+    case 404:
+      return 'install the CustomResourceDefinition of NetworkAttachmentDefinitions'
+    case undefined:
+      return 'make the API server reachable from this node; the runtime will ask again'
+    default:
+      return 'the runtime will ask again'
+  }
+}
+
+function parseStatus(text: string, pod: string): NetworkStatusEntry[] {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    value = undefined
+  }
+  if (Array.isArray(value) && value.every(isJsonObject)) return value as unknown as NetworkStatusEntry[]
+  throw new CniError(CniErrorCode.Decoding, `network-status of pod ${pod} is no list of objects`)
+}

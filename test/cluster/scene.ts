@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto'
+import { CniError } from '../../src/cni/cni-error.ts'
+import { type KubernetesLimits, type KubernetesStore, kubernetesStore } from '../../src/store/kubernetes.ts'
+import { type CredentialSource, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
+import { type ApiProxy, startApiProxy } from '../rig/api-proxy.ts'
+import { eventually } from '../rig/daemon.ts'
+import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
+import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import { type NadOptions, nad, type PodOptions, pod } from '../rig/manifests.ts'
+import { tempDir } from '../rig/temp-dir.ts'
+
+const NADS = 'network-attachment-definitions'
+
+/** A cluster with a proxy before its API server, and the objects of one namespace of its own. */
+export interface ClusterScene {
+  readonly api: KubeApiserver
+  readonly proxy: ApiProxy
+  readonly namespace: string
+  /** Makes a pod that is scheduled to {@link NODE}, unless another node is named; gives its UID. */
+  createPod(options: PodOptions & { readonly node?: string }): Promise<string>
+  deletePod(name: string): Promise<void>
+  podPath(name: string): string
+  createNad(options: NadOptions): Promise<void>
+  updateNad(name: string, config: object): Promise<void>
+  deleteNad(name: string): Promise<void>
+  /** A store as user `node` through the proxy, that follows {@link NODE} and has listed everything. */
+  store(options?: SceneStoreOptions): Promise<SceneStore>
+  close(): Promise<void>
+}
+
+/** What of a scene's store is not the usual. */
+export interface SceneStoreOptions {
+  readonly stateDir?: string
+  readonly credentials?: CredentialSource
+  readonly limits?: Partial<KubernetesLimits>
+  /** Does not wait for the lists, because they cannot be read. */
+  readonly isUnreachable?: boolean
+  /** Follows nothing, as a process that ends after one request. */
+  readonly isOneShot?: boolean
+}
+
+/** A store with what it said. */
+export interface SceneStore extends KubernetesStore {
+  readonly warnings: readonly string[]
+  readonly stateDir: string
+}
+
+/** Whose pods a scene's store follows. */
+const NODE = 'worker-1'
+
+/** Bounds short enough for tests, and long enough for a loaded machine. */
+const LIMITS: Partial<KubernetesLimits> = {
+  readMs: 3000,
+  readKeptMs: 500,
+  writeMs: 3000,
+  listMs: 3000,
+  idleMs: 2000,
+  watchMs: 60_000,
+  firstPauseMs: 50,
+  longestPauseMs: 400,
+}
+
+/** What the daemon needs, and no more. */
+const ROLE = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  metadata: { name: 'plexus' },
+  rules: [
+    { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
+    { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
+    { apiGroups: ['k8s.cni.cncf.io'], resources: [NADS], verbs: ['get', 'list', 'watch'] },
+  ],
+}
+
+/** Starts a cluster; to be closed at the end. */
+export async function clusterScene(): Promise<ClusterScene> {
+  const api = await startKubeApiserver()
+  const proxy = await startApiProxy(api)
+  const stores: KubernetesStore[] = []
+  await api.ok('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', ROLE)
+  await api.ok('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+    metadata: { name: 'plexus' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'plexus' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'node' }],
+  })
+  const namespace = `test-${randomBytes(3).toString('hex')}`
+  await api.ok('POST', '/api/v1/namespaces', { metadata: { name: namespace } })
+  const pods = `/api/v1/namespaces/${namespace}/pods`
+  const nads = `/apis/k8s.cni.cncf.io/v1/namespaces/${namespace}/${NADS}`
+  await eventually(async () => void (await api.ok('GET', nads, undefined, { user: 'node' })))
+
+  return {
+    api,
+    proxy,
+    namespace,
+    podPath: (name) => `${pods}/${name}`,
+    async createPod({ node = NODE, ...options }) {
+      const manifest = pod({ namespace, uid: null, ...options })
+      const spec = { ...(manifest.spec as object), nodeName: node }
+      const created = await api.ok('POST', pods, { ...manifest, spec })
+      return created.metadata.uid
+    },
+    deletePod: async (name) => void (await api.ok('DELETE', `${pods}/${name}?gracePeriodSeconds=0`)),
+    createNad: async (options) => void (await api.ok('POST', nads, nad({ namespace, ...options }))),
+    updateNad: async (name, config) =>
+      void (await api.ok('PATCH', `${nads}/${name}`, { spec: { config: JSON.stringify(config) } })),
+    deleteNad: async (name) => void (await api.ok('DELETE', `${nads}/${name}`)),
+    async store(options = {}) {
+      const warnings: string[] = []
+      const { stateDir = tempDir('state') } = options
+      const kubeconfig = { server: proxy.server, ca: api.authority.ca, token: 'node-token' }
+      const store = kubernetesStore({
+        credentials: options.credentials ?? kubeconfigCredentials(writeKubeconfig(kubeconfig)),
+        stateDir,
+        ...(options.isOneShot ? {} : { nodeName: NODE }),
+        warn: (message) => warnings.push(message),
+        limits: { ...LIMITS, ...options.limits },
+      })
+      stores.push(store)
+      if (!options.isUnreachable) {
+        await eventually(() => {
+          if (!store.isListed) throw new Error(`the store has not listed: ${warnings.join('; ')}`)
+        })
+      }
+      return Object.assign(Object.create(store) as KubernetesStore, { warnings, stateDir })
+    },
+    async close() {
+      await Promise.all(stores.map((store) => store.close()))
+      await proxy.close()
+      await api.close()
+    },
+  }
+}
+
+/** The error with which a lookup failed. */
+export async function errorOf(lookup: Promise<unknown>): Promise<CniError> {
+  try {
+    await lookup
+  } catch (error) {
+    if (error instanceof CniError) return error
+    throw error
+  }
+  throw new Error('the lookup succeeded')
+}
