@@ -27,7 +27,7 @@ interface StartOptions {
 }
 
 /** A running daemon. */
-interface TestDaemon {
+export interface TestDaemon {
   readonly pid: number
   /** Its log so far, one object a line. */
   log(): Record<string, unknown>[]

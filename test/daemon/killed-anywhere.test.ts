@@ -1,0 +1,116 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { processesOf } from '../rig/crash.ts'
+import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
+import type { Snapshot } from '../rig/leftovers.ts'
+import type { PlexusRun } from '../rig/plexus.ts'
+import type { TestPod } from '../rig/test-node.ts'
+import { spec } from '../spec.ts'
+import { type BreakPoint, type FrameRelay, frameRelay } from './frame-relay.ts'
+
+/** A node whose daemon is reached through a relay. */
+async function relayedNode(): Promise<{ node: StubNode; installed: Installation; relay: FrameRelay }> {
+  const node = await stubNode()
+  const installed = installDaemon(node, { shim: { addWait: '0', delWait: '0' } })
+  const relay = await frameRelay(installed.socket)
+  installed.configure({ socket: relay.daemonSocket })
+  return { node, installed, relay }
+}
+
+/** Runs a verb whose daemon is killed at the point; `false` when the conversation ended before it. */
+async function killedAt(
+  point: BreakPoint,
+  verb: string,
+  pod: TestPod,
+  daemon: TestDaemon,
+  { installed, relay }: { installed: Installation; relay: FrameRelay },
+): Promise<{ run: PlexusRun; isKilled: boolean }> {
+  let isKilled = false
+  relay.breakAt(point, () => {
+    isKilled = true
+    daemon.kill('SIGKILL')
+  })
+  const run = await pod.run(verb, { executable: installed.shim, timeoutMs: 15_000 })
+  relay.breakAt(undefined, () => {})
+  daemon.kill('SIGKILL')
+  await daemon.ended
+  return { run, isKilled }
+}
+
+function* points(): Generator<BreakPoint> {
+  for (let frame = 1; ; frame++) {
+    yield { frame, part: 'half' }
+    yield { frame, part: 'whole' }
+  }
+}
+
+/** Nothing is left but what the store shows of the pod, which only a daemon can take back. */
+async function assertOnlyStatusLeft(node: StubNode, pod: TestPod, before: Snapshot): Promise<void> {
+  await eventually(async () => {
+    assert.equal(processesOf(pod.containerId, node.stateDir), [])
+    const { lines } = await node.watch(pod)
+    assert.equal(
+      lines.filter((line) => !before.lines.includes(line) && !line.includes(`${node.stateDir}/status/`)),
+      [],
+    )
+  })
+}
+
+spec('a daemon killed -9 at any frame that it sends', (it) => {
+  it('of ADD: error 11 or success, and the DEL that follows is clean without a daemon and with one', async () => {
+    const setUp = await relayedNode()
+    const { node, installed } = setUp
+    const executable = installed.shim
+    let answered = 0
+    let turns = 0
+    for (const point of points()) {
+      const pod = await node.pod({ name: `pod-${turns}` })
+      const before = await node.watch(pod)
+      const daemon = await installed.start()
+      const { run, isKilled } = await killedAt(point, 'ADD', pod, daemon, setUp)
+      if (run.status === 0) {
+        assertAdded(run)
+        answered++
+      } else assertRefused(run, 11, 'plexus daemon')
+      assert.ok(run.durationMs < 8000, `frame ${point.frame}, ${point.part}: ${run.durationMs} ms`)
+      if (turns % 3 === 0) {
+        const next = await installed.start()
+        assertDone(await pod.run('DEL', { executable }))
+        await eventually(() => node.assertClean(before))
+        assert.is(await next.stop(), 0)
+      } else {
+        assertDone(await pod.run('DEL', { executable }))
+        await assertOnlyStatusLeft(node, pod, before)
+        rmSync(join(node.stateDir, 'status'), { recursive: true, force: true })
+      }
+      if (!isKilled) break
+      turns++
+    }
+    // hello, probe, three calls, the answer and the end of errands.
+    assert.ok(turns >= 12, `${turns} turns`)
+    assert.ok(answered >= 2, `${answered} answers`)
+  })
+
+  it('of DEL: success, since the shim goes on by itself, and nothing is left', async () => {
+    const setUp = await relayedNode()
+    const { node, installed } = setUp
+    const executable = installed.shim
+    let turns = 0
+    for (const point of points()) {
+      const pod = await node.pod({ name: `pod-${turns}` })
+      const before = await node.watch(pod)
+      const daemon = await installed.start()
+      assertAdded(await pod.run('ADD', { executable }))
+      const { run, isKilled } = await killedAt(point, 'DEL', pod, daemon, setUp)
+      assertDone(run)
+      assert.ok(run.durationMs < 8000, `frame ${point.frame}, ${point.part}: ${run.durationMs} ms`)
+      await assertOnlyStatusLeft(node, pod, before)
+      assertDone(await pod.run('DEL', { executable }))
+      if (!isKilled) break
+      turns++
+    }
+    assert.ok(turns >= 8, `${turns} turns`)
+  })
+})
