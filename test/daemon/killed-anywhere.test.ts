@@ -2,12 +2,11 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
-import { processesOf } from '../rig/crash.ts'
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import type { Snapshot } from '../rig/leftovers.ts'
 import type { PlexusRun } from '../rig/plexus.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
+import { assertNothingButStatus } from './after-replay.ts'
 import { type BreakPoint, type FrameRelay, frameRelay } from './frame-relay.ts'
 
 /** A node whose daemon is reached through a relay. */
@@ -46,18 +45,6 @@ function* points(): Generator<BreakPoint> {
   }
 }
 
-/** Nothing is left but what the store shows of the pod, which only a daemon can take back. */
-async function assertOnlyStatusLeft(node: StubNode, pod: TestPod, before: Snapshot): Promise<void> {
-  await eventually(async () => {
-    assert.equal(processesOf(pod.containerId, node.stateDir), [])
-    const { lines } = await node.watch(pod)
-    assert.equal(
-      lines.filter((line) => !before.lines.includes(line) && !line.includes(`${node.stateDir}/status/`)),
-      [],
-    )
-  })
-}
-
 spec('a daemon killed -9 at any frame that it sends', (it) => {
   it('of ADD: error 11 or success, and the DEL that follows is clean without a daemon and with one', async () => {
     const setUp = await relayedNode()
@@ -82,7 +69,7 @@ spec('a daemon killed -9 at any frame that it sends', (it) => {
         assert.is(await next.stop(), 0)
       } else {
         assertDone(await pod.run('DEL', { executable }))
-        await assertOnlyStatusLeft(node, pod, before)
+        await assertNothingButStatus(node, before, pod)
         rmSync(join(node.stateDir, 'status'), { recursive: true, force: true })
       }
       if (!isKilled) break
@@ -106,7 +93,7 @@ spec('a daemon killed -9 at any frame that it sends', (it) => {
       const { run, isKilled } = await killedAt(point, 'DEL', pod, daemon, setUp)
       assertDone(run)
       assert.ok(run.durationMs < 8000, `frame ${point.frame}, ${point.part}: ${run.durationMs} ms`)
-      await assertOnlyStatusLeft(node, pod, before)
+      await assertNothingButStatus(node, before, pod)
       assertDone(await pod.run('DEL', { executable }))
       if (!isKilled) break
       turns++

@@ -128,7 +128,7 @@ async function startDaemon(confFile: string, { wrap = [] }: StartOptions = {}): 
       return { status: response.status, body: await response.text() }
     },
     kill: (signal) => {
-      hold(true)
+      if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') hold(true)
       child.kill(signal)
     },
     stop: () => {
