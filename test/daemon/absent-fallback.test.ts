@@ -125,7 +125,8 @@ spec('a pod without network annotations, no daemon, and a fallback', (it) => {
     node.behave(node.primary, { add: { hang: true, ignoreTerm: true, calls: [1, 1], lease: node.leaseDir } })
     const call = { executable, conf: confWith(node, {}), args: podArgs(pod.manifest, pod.containerId) }
     const adding = pod.start('ADD', call)
-    await node.primary.reached(1, 'ADD')
+    // What has not had its stdin yet can do nothing, and is not watched.
+    await eventually(() => assert.ok(node.primary.calls()[0]?.stdinText))
     adding.kill('SIGKILL')
     assert.is((await adding.finished).signal, 'SIGKILL')
     assertDone(await pod.run('DEL', call))
