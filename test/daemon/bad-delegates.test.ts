@@ -46,8 +46,9 @@ spec('a delegate that behaves badly, through shim and daemon', (it) => {
       for (const verb of ['ADD', 'DEL'] as const) {
         if (verb === 'DEL') assertAdded(await pod.run('ADD', { executable }))
         node.behave(node.alpha, { [verb.toLowerCase()]: behaviour })
+        const earlier = node.alpha.calls().filter(({ command }) => command === verb).length
         const running = pod.run(verb, { executable })
-        await node.alpha.reached(1, verb)
+        await node.alpha.reached(earlier + 1, verb)
         await attachAndRemove(neighbours, executable)
         const run = await running
         if (refusal !== undefined) assertRefused(run, refusal[0], 'plugin "alpha" failed', refusal[1])
