@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { agreedVersion, encodeMessage } from '../../src/executor/protocol.ts'
+import { agreedVersion, encodeMessage, PROTOCOL_VERSIONS } from '../../src/executor/protocol.ts'
+import { JOURNAL_VERSION } from '../../src/journal/format.ts'
 import { fakeDaemon } from '../native/fake-daemon.ts'
 import { testShim } from '../native/shim.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
@@ -40,14 +41,17 @@ function installWith(node: StubNode, shim: string): Installation {
   return installed
 }
 
+const { lowest, highest } = PROTOCOL_VERSIONS
+const TOO_NEW = `the plexus daemon speaks protocol ${highest + 7}, the shim ${lowest} to ${highest}`
+
 spec('shim and daemon of different releases', (it) => {
-  for (const [title, lowest, highest] of [
-    ['the release after, which speaks this one too', 1, 2],
-    ['the release before, whose highest is this one', 0, 1],
+  for (const [title, low, high] of [
+    ['the release after, which speaks this one too', highest, highest + 1],
+    ['the release before, whose highest is this one', highest - 1, highest],
   ] as const) {
     it(`a shim of ${title}: everything works`, async () => {
       const node = await stubNode()
-      const { shim: executable, start } = installWith(node, shimOf(lowest, highest))
+      const { shim: executable, start } = installWith(node, shimOf(low, high))
       const daemon = await start()
       const pod = await node.pod()
       const before = await node.watch(pod)
@@ -64,13 +68,18 @@ spec('shim and daemon of different releases', (it) => {
 
   it('a shim that has no version in common: error 11 that names both, at once, and nothing happens', async () => {
     const node = await stubNode()
-    const { shim: executable, start } = installWith(node, shimOf(3, 4))
+    const { shim: executable, start } = installWith(node, shimOf(highest + 2, highest + 3))
     const daemon = await start()
     const pod = await node.pod()
     const before = await node.watch(pod)
     for (const verb of ['ADD', 'CHECK', 'DEL', 'STATUS', 'GC']) {
       const run = await pod.run(verb, { executable, conf: node.conf({ cniVersion: '1.1.0' }) })
-      assertRefused(run, 11, 'the plexus shim speaks protocol 3 to 4, the daemon 1 to 1', 'same release')
+      assertRefused(
+        run,
+        11,
+        `the plexus shim speaks protocol ${highest + 2} to ${highest + 3}, the daemon ${lowest} to ${highest}`,
+        'same release',
+      )
       assert.ok(run.durationMs < 3000, `${verb}: ${run.durationMs} ms`)
     }
     assert.equal(node.steps(), [])
@@ -84,21 +93,21 @@ spec('shim and daemon of different releases', (it) => {
     assert.is(agreedVersion({ lowest: 2, highest: 3 }, next), 2)
     assert.is(agreedVersion({ lowest: 0, highest: 0 }, next), undefined)
     assert.is(agreedVersion({ lowest: 3, highest: 4 }, next), undefined)
-    assert.is(agreedVersion({ lowest: 0, highest: 1 }), 1)
+    assert.is(agreedVersion({ lowest: highest - 1, highest }), highest)
   })
 
   it('a daemon that answers in a version that the shim does not speak: an error that names both, and DEL goes on alone', async () => {
     const shim = testShim()
-    await fakeDaemon(shim.socket, (peer) => peer.send(encodeMessage.hello(7, '')), false)
+    await fakeDaemon(shim.socket, (peer) => peer.send(encodeMessage.hello(highest + 7, '')), false)
     for (const verb of ['ADD', 'GC']) {
       const run = await shim.run(verb)
       assert.is(run.status, 1)
-      assert.match(String(run.json?.msg), 'the plexus daemon speaks protocol 7, the shim 1 to 1')
+      assert.match(String(run.json?.msg), TOO_NEW)
       assert.ok(run.durationMs < 3000, `${verb}: ${run.durationMs} ms`)
     }
     const deleted = await shim.run('DEL')
     assertDone(deleted)
-    assert.match(deleted.stderr, 'the plexus daemon speaks protocol 7, the shim 1 to 1')
+    assert.match(deleted.stderr, TOO_NEW)
   })
 })
 
@@ -113,11 +122,15 @@ spec('a journal of a newer release', (it) => {
     const path = join(node.stateDir, 'sandboxes', pod.containerId, 'eth0')
     const bytes = readFileSync(path)
     const newer = Buffer.from(bytes)
-    newer.writeUInt32BE(9, 4)
+    newer.writeUInt32BE(JOURNAL_VERSION + 8, 4)
     writeFileSync(path, newer)
     forgetCalls(node.binDir)
     const conf = node.conf({ cniVersion: '1.1.0', 'cni.dev/valid-attachments': [] })
-    const words = [path, 'has format 9', 'reads up to format 1'] as const
+    const words = [
+      path,
+      `has format ${JOURNAL_VERSION + 8}`,
+      `reads up to format ${JOURNAL_VERSION}`,
+    ] as const
     for (const verb of ['ADD', 'CHECK', 'DEL', 'GC']) {
       assertRefused(await pod.run(verb, { executable, conf }), 11, ...words)
     }
