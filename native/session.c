@@ -258,15 +258,19 @@ static bool take_done(Session *session, Slice fields) {
   return true;
 }
 
-static bool take_hello(Slice fields) {
+static bool take_hello(Session *session, Slice fields) {
   uint32_t version;
-  return next_number(&fields, &version) && (version == 0 || (version >= LOWEST_PROTOCOL && version <= HIGHEST_PROTOCOL));
+  if (!next_number(&fields, &version)) return false;
+  if (version == 0 || (version >= LOWEST_PROTOCOL && version <= HIGHEST_PROTOCOL)) return true;
+  lose(session, join("the plexus daemon speaks protocol ", decimal(version), ", the shim ", decimal(LOWEST_PROTOCOL), " to ",
+                     decimal(HIGHEST_PROTOCOL), "; bring shim and daemon of this node to the same release", NULL));
+  return false;
 }
 
 /* False for a frame that no daemon sends here. */
 static bool take(Session *session, uint8_t kind, Slice fields) {
   switch (kind) {
-    case KIND_HELLO: return take_hello(fields);
+    case KIND_HELLO: return take_hello(session, fields);
     case KIND_PROBE: return answer_probe(session, fields);
     case KIND_ROUTES: return answer_routes(session, fields);
     case KIND_DONE: return take_done(session, fields);

@@ -5,13 +5,17 @@ import { toCniError } from '../cni/cni-error.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { readPlannedMeta } from '../engine/recorded-plan.ts'
 import { type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
-import { type Journal, type JournalKey, openJournalDir } from '../journal/journal.ts'
+import { type Journal, type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import type { ErrandSession } from './session.ts'
 
 /** Undo work on sandboxes that no runtime asks for any more, done with the help of connected shims. */
 export interface Errands {
-  /** Looks for work in the journal; called at start-up and from time to time. */
+  /**
+   * Looks for work in the journal; called at start-up and from time to time.
+   *
+   * @throws {CniError} When a record cannot be read; the others have been looked at.
+   */
   scan(stateDir: string): void
   /** Work that is known of. */
   readonly pending: number
@@ -43,8 +47,15 @@ export function openErrands(options: {
     scan(stateDir) {
       const journal = openJournalDir(stateDir)
       old.length = 0
+      let fault: unknown
       for (const key of journal.keys()) {
-        const lookup = journal.lookup(key)
+        let lookup: JournalLookup
+        try {
+          lookup = journal.lookup(key)
+        } catch (error) {
+          fault ??= error
+          continue
+        }
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
         if (lookup.record.failedDels > 0) {
@@ -52,6 +63,7 @@ export function openErrands(options: {
             failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
         } else if (age >= DEAD_AFTER_MS) old.push(key)
       }
+      if (fault !== undefined) throw fault
     },
     get pending() {
       return failed.size

@@ -9,6 +9,7 @@ import type { CallReport } from '../engine/engine.ts'
 import { isForgotten, runVerb } from '../engine/verb.ts'
 import { type Connection, openConnection } from '../executor/connection.ts'
 import {
+  agreedVersion,
   decodeHello,
   encodeMessage,
   type Hello,
@@ -131,8 +132,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   let queueMs = 0
   const mayFollow = services.hasErrands()
   try {
-    checkVersion(hello)
-    connection.send(encodeMessage.hello(PROTOCOL_VERSIONS.highest, ''))
+    connection.send(encodeMessage.hello(agreeOnVersion(hello), ''))
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
@@ -193,11 +193,12 @@ function mayForget(request: CniRequest | undefined, conf: NetConf | undefined, i
   )
 }
 
-function checkVersion({ lowest, highest }: Hello): void {
-  if (lowest <= PROTOCOL_VERSIONS.highest && highest >= PROTOCOL_VERSIONS.lowest) return
+function agreeOnVersion(shim: Hello): number {
+  const version = agreedVersion(shim)
+  if (version !== undefined) return version
   throw new CniError(
     CniErrorCode.TryAgainLater,
-    `the plexus shim speaks protocol ${lowest} to ${highest}, the daemon ${PROTOCOL_VERSIONS.lowest} to ${PROTOCOL_VERSIONS.highest}`,
+    `the plexus shim speaks protocol ${shim.lowest} to ${shim.highest}, the daemon ${PROTOCOL_VERSIONS.lowest} to ${PROTOCOL_VERSIONS.highest}`,
     { hint: 'bring shim and daemon of this node to the same release' },
   )
 }

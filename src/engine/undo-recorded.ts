@@ -118,12 +118,17 @@ async function usableNetns(
   return isClaimed(journal, identity, key) ? '' : netns
 }
 
-/** Whether another container's record claims the netns. */
+/** Whether another container's record claims the netns; one that cannot be read holds up nobody else. */
 export function isClaimed(journal: EngineContext['journal'], netnsId: string, key: JournalKey): boolean {
   return journal.keys().some((other) => {
     if (other.containerId === key.containerId) return false
-    const lookup = journal.lookup(other)
-    if (lookup.state === 'absent' || lookup.state === 'newer') return false
-    return readPlannedMeta(lookup.record.planned)?.netnsId === netnsId
+    try {
+      const lookup = journal.lookup(other)
+      if (lookup.state === 'absent' || lookup.state === 'newer') return false
+      return readPlannedMeta(lookup.record.planned)?.netnsId === netnsId
+    } catch {
+      // Its own DEL tells of it.
+      return false
+    }
   })
 }

@@ -4,6 +4,19 @@ import { decodeNumber, type ExecFields, encodeExec, encodeFrame, type Frame } fr
 /** Lowest and highest version of the protocol that this release speaks. */
 export const PROTOCOL_VERSIONS = { lowest: 1, highest: 1 } as const
 
+/**
+ * The highest version that shim and daemon both speak; `undefined` when there is none.
+ *
+ * @param daemon What the daemon speaks.
+ */
+export function agreedVersion(
+  shim: { readonly lowest: number; readonly highest: number },
+  daemon: { readonly lowest: number; readonly highest: number } = PROTOCOL_VERSIONS,
+): number | undefined {
+  const highest = Math.min(shim.highest, daemon.highest)
+  return highest >= Math.max(shim.lowest, daemon.lowest) ? highest : undefined
+}
+
 /** Kinds of the frames between shim and daemon; those of the journal begin at 32. Design §6. */
 export const MessageKind = {
   hello: 1,

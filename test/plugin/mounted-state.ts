@@ -10,6 +10,8 @@ import { tempDir } from '../rig/temp-dir.ts'
 export interface MountedState {
   /** Runs Plexus in there. */
   readonly executable: string
+  /** Program and arguments that run the command behind them in there. */
+  readonly enter: readonly string[]
   /** The same state directory as seen from here. */
   readonly visible: string
   /** Remounts the tmpfs with these options, for example `ro`. */
@@ -23,8 +25,13 @@ export interface MountedState {
  * later are seen in there too.
  *
  * @param options Of mount(8), for example `size=64k,nr_inodes=40`.
+ * @param program What `executable` runs, for example the shim.
  */
-export async function mountState(stateDir: string, options: string): Promise<MountedState> {
+export async function mountState(
+  stateDir: string,
+  options: string,
+  program: string = PLEXUS,
+): Promise<MountedState> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 })
   const script = `mount -t tmpfs -o mode=0700,${options} state '${stateDir}' && exec sleep 600`
   const holder = spawn('unshare', ['--mount', '--propagation', 'slave', 'sh', '-c', script], {
@@ -50,12 +57,12 @@ export async function mountState(stateDir: string, options: string): Promise<Mou
     }
   }
   const executable = join(tempDir('mounted'), 'plexus')
-  writeFileSync(executable, `#!/bin/sh\nexec nsenter --mount=/proc/${pid}/ns/mnt -- '${PLEXUS}'\n`, {
-    mode: 0o755,
-  })
+  const enter = ['nsenter', `--mount=/proc/${pid}/ns/mnt`, '--']
+  writeFileSync(executable, `#!/bin/sh\nexec ${enter.join(' ')} '${program}'\n`, { mode: 0o755 })
   const filler = `${stateDir}/.filler`
   return {
     executable,
+    enter,
     visible: `/proc/${pid}/root${stateDir}`,
     remount: (given) => inside(`mount -o 'remount,${given}' '${stateDir}'`),
     async fill(what) {
