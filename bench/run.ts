@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { CHAOS_HELP, chaos } from './chaos.ts'
 import { measure, type ResultRow } from './measure.ts'
 import { LIMIT, MODES, type Mode } from './modes.ts'
 import { record } from './recording.ts'
@@ -21,7 +22,8 @@ beside the delegates alone. Needs root; works in network namespaces of its own.
   --modes LIST         of ${Object.keys(MODES).join(', ')} (all; ${LIMIT} is always among them)
   --rounds N           blocks of each mode (40 of one pod, 13 of eight, 5 of thirty)
   --help
-`
+
+${CHAOS_HELP}`
 
 interface BenchOptions {
   readonly isJson: boolean
@@ -102,6 +104,10 @@ async function runBench(options: BenchOptions, dir: string, signal: AbortSignal)
 }
 
 async function main(): Promise<void> {
+  if (process.argv.includes('--chaos')) {
+    process.exitCode = await chaos(PLEXUS, say)
+    return
+  }
   const options = parseOptions()
   if (options === undefined) {
     process.stdout.write(HELP)

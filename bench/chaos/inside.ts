@@ -1,0 +1,79 @@
+// Runs in namespaces of its own (bench/chaos.ts makes them): the node, its daemon and all cycles. Told what
+// to do by one argument in JSON; prints the report in JSON.
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Chaos, Cycle } from './cycle.ts'
+import { Daemons } from './daemons.ts'
+import { findLeaks, look } from './leaks.ts'
+import { type ChaosNode, makeNode } from './node.ts'
+import { startShim } from './shim-call.ts'
+import { type ChaosReport, Tally } from './tally.ts'
+
+/** What `bench/chaos.ts` tells it. */
+export interface Orders {
+  readonly dir: string
+  readonly plexus: string
+  readonly pluginDir: string
+  readonly cycles: number
+  readonly seed: number
+}
+
+const PODS_AT_ONCE = 8
+/** For what goes on after the last answer: guards, errands, the kernel's own taking apart. */
+const SETTLE_MS = 20_000
+const PREPARE_LIMIT_MS = 30_000
+
+async function run({ dir, plexus, pluginDir, cycles, seed }: Orders): Promise<ChaosReport> {
+  const node = await makeNode(dir, { count: PODS_AT_ONCE, plexus, pluginDir })
+  const daemons = new Daemons(node.daemon)
+  const tally = new Tally()
+  await daemons.start()
+  await makeBridges(node)
+  const baseline = await look()
+  const chaos: Chaos = { seed, node, daemons, tally }
+  let next = 0
+  const slot = async (index: number): Promise<void> => {
+    let deleting: Promise<void> = Promise.resolve()
+    while (next < cycles) {
+      const number = next++
+      if (number > 0 && number % 500 === 0) process.stderr.write(`bench: ${number} cycles\n`)
+      const cycle = new Cycle(chaos, number, index)
+      await cycle.add()
+      await deleting
+      deleting = cycle.del()
+      if (!cycle.isForced()) await deleting
+    }
+    await deleting
+  }
+  await Promise.all(Array.from({ length: PODS_AT_ONCE }, (_, index) => slot(index)))
+  let leaks = await findLeaks(node, baseline, daemons.pids)
+  for (const end = performance.now() + SETTLE_MS; leaks.length > 0 && performance.now() < end; ) {
+    await delay(200)
+    leaks = await findLeaks(node, baseline, daemons.pids)
+  }
+  await daemons.stop()
+  const after = leaks.length > 0 ? leaks : await findLeaks(node, baseline, [])
+  return tally.report({
+    seed,
+    cycles,
+    daemonStarts: daemons.starts,
+    leaks: after,
+    daemonFaults: daemons.faults,
+  })
+}
+
+/** By one pod alone: bridge plugins that make the same bridge at the same time fail by themselves. */
+async function makeBridges(node: ChaosNode): Promise<void> {
+  const pod = node.pod(0)
+  await node.makeNetns(pod.netns)
+  for (const verb of ['ADD', 'DEL'] as const) {
+    const { ended, output } = await startShim(node.program(verb, pod), PREPARE_LIMIT_MS).finished
+    if (ended !== 0) throw new Error(`${verb} of the first pod failed: ${output}`)
+  }
+  await node.dropNetns(pod.netns)
+}
+
+// Whoever started it is gone.
+process.stdin.once('end', () => process.exit(1))
+process.stdin.resume()
+const report = await run(JSON.parse(process.argv[2] ?? '') as Orders)
+process.stdout.write(JSON.stringify(report), () => process.exit(0))
