@@ -8,6 +8,7 @@ import { type NetConf, parseDelConf, parseNetConf } from '../config/net-conf.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { manifestStore } from '../store/manifests.ts'
+import { sweepStatus } from '../store/status-files.ts'
 import { openAdmission } from './admission.ts'
 import { watchConfFile } from './conf-file.ts'
 import { openErrands } from './errands.ts'
@@ -134,6 +135,14 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
       log.error(`journal cannot be read: ${toCniError(error).message}`)
     }
   }
+  const sweep = async (): Promise<void> => {
+    const journal = openJournalDir(stateDir())
+    try {
+      await sweepStatus(stateDir(), (containerId) => !journal.knows(containerId))
+    } catch (error) {
+      log.error(`statuses of pods that are gone cannot be removed: ${toCniError(error).message}`)
+    }
+  }
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
@@ -156,6 +165,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
         (message) => log.warn(message),
       )
     }
+    await sweep()
     server = await listen(watch.conf.socket, accept)
   } catch (error) {
     // What is still open would keep a process alive that serves nobody.
