@@ -19,6 +19,7 @@ export class Daemons {
   #current: ChildProcess | undefined
   #isReady = false
   #isStopping = false
+  #nextLaunch: NodeJS.Timeout | undefined
   readonly #running = new Set<ChildProcess>()
   readonly #meantToEnd = new WeakSet<ChildProcess>()
 
@@ -52,7 +53,7 @@ export class Daemons {
     this.kills += 1
     this.#leave(daemon)
     daemon.kill('SIGKILL')
-    setTimeout(() => this.#launch(), pauseMs)
+    this.#nextLaunch = setTimeout(() => this.#launch(), pauseMs)
     return true
   }
 
@@ -66,9 +67,17 @@ export class Daemons {
     return true
   }
 
+  /** Ends it in good order and starts another one. */
+  async restart(): Promise<void> {
+    await this.stop()
+    this.#isStopping = false
+    await this.start()
+  }
+
   /** Ends it in good order. */
   async stop(): Promise<void> {
     this.#isStopping = true
+    clearTimeout(this.#nextLaunch)
     const end = performance.now() + STOP_LIMIT_MS
     for (const daemon of this.#running) {
       this.#meantToEnd.add(daemon)
@@ -119,7 +128,7 @@ export class Daemons {
       if (this.#meantToEnd.has(daemon)) return
       this.faults.push(`a daemon ended by itself with ${status ?? signal}: ${log}`)
       this.#leave(daemon)
-      setTimeout(() => this.#launch(), 500)
+      this.#nextLaunch = setTimeout(() => this.#launch(), 500)
     })
   }
 }

@@ -36,10 +36,7 @@ export async function findLeaks(
   }
   for (const link of await linkNames()) if (!baseline.links.has(link)) leaks.push(`link ${link}`)
   for (const path of entriesBelow(node.stateDir)) {
-    const isOurs = /^(sandboxes|locks|damaged|status(\/[^/]+)?)$/.test(path)
-    // The shim alone takes no status back: it belongs to the store, and the pod's next sandbox replaces it.
-    const isStatus = /^status\/[^/]+\/[^.][^/]*\.json$/.test(path)
-    if (!isOurs && !isStatus) leaks.push(`state file ${path}`)
+    if (!/^(sandboxes|locks|damaged|status)$/.test(path)) leaks.push(`state file ${path}`)
   }
   const mounts = countNetnsMounts() - baseline.mounts
   if (mounts > 0) leaks.push(`${mounts} mounts of network namespaces`)
