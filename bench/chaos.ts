@@ -13,7 +13,7 @@ export const CHAOS_HELP = `npm run bench -- --chaos [options]
 Kills shim, daemon and delegates while pods come and go, and looks for what is left; exit status 1 when
 there is something. Needs root; works in network, mount and PID namespaces of its own.
 
-  --cycles N           sandboxes, each with ADD and DEL (10000)
+  --cycles N           sandboxes, each with ADD and DEL (10000); Ctrl-C ends them early
   --seed S             the same again (a random one, which the report names)
   --json               one JSON document on stdout instead of a text
 `
@@ -60,12 +60,14 @@ function toNumber(option: string, text: string, least: number, most: number): nu
 async function runInside(orders: Orders): Promise<ChaosReport> {
   const program = [process.execPath, join(import.meta.dirname, 'chaos/inside.ts'), JSON.stringify(orders)]
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
-  // Its stdin ends with this process, however that ends.
+  // Its stdin ends with this process, however that ends. In a group of its own: a terminal's Ctrl-C is for
+  // this process alone, which then wants a report of what was done so far.
   const script = 'exec 3<&0; "$@" <&3 3<&- & wait $!'
   const child = spawn('unshare', [...namespaces, 'sh', '-c', script, 'sh', ...program], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
   })
-  const end = (): void => void child.kill('SIGKILL')
+  const end = (): void => void child.stdin.end()
   const signals = ['SIGHUP', 'SIGINT', 'SIGTERM'] as const
   for (const name of signals) process.on(name, end)
   let output = ''

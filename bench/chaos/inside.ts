@@ -22,7 +22,10 @@ const PODS_AT_ONCE = 8
 const SETTLE_MS = 20_000
 const PREPARE_LIMIT_MS = 30_000
 
-async function run({ dir, plexus, pluginDir, cycles, seed }: Orders): Promise<ChaosReport> {
+async function run(
+  { dir, plexus, pluginDir, cycles, seed }: Orders,
+  signal: AbortSignal,
+): Promise<ChaosReport> {
   const node = await makeNode(dir, { count: PODS_AT_ONCE, plexus, pluginDir })
   const daemons = new Daemons(node.daemon)
   const tally = new Tally()
@@ -33,7 +36,7 @@ async function run({ dir, plexus, pluginDir, cycles, seed }: Orders): Promise<Ch
   let next = 0
   const slot = async (index: number): Promise<void> => {
     let deleting: Promise<void> = Promise.resolve()
-    while (next < cycles) {
+    while (next < cycles && !signal.aborted) {
       const number = next++
       if (number > 0 && number % 500 === 0) process.stderr.write(`bench: ${number} cycles\n`)
       const cycle = new Cycle(chaos, number, index)
@@ -56,7 +59,7 @@ async function run({ dir, plexus, pluginDir, cycles, seed }: Orders): Promise<Ch
   const after = leaks.length > 0 ? leaks : await findLeaks(node, baseline, [])
   return tally.report({
     seed,
-    cycles,
+    cycles: next,
     daemonStarts: daemons.starts,
     leaks: after,
     daemonFaults: daemons.faults,
@@ -74,8 +77,8 @@ async function makeBridges(node: ChaosNode): Promise<void> {
   await node.dropNetns(pod.netns)
 }
 
-// Whoever started it is gone.
-process.stdin.once('end', () => process.exit(1))
-process.stdin.resume()
-const report = await run(JSON.parse(process.argv[2] ?? '') as Orders)
+// stdin ends when the rest of the cycles is not wanted, and when whoever started this is gone.
+const controller = new AbortController()
+process.stdin.once('end', () => controller.abort()).resume()
+const report = await run(JSON.parse(process.argv[2] ?? '') as Orders, controller.signal)
 process.stdout.write(JSON.stringify(report), () => process.exit(0))
