@@ -2,7 +2,7 @@ import type { BenchPod, Verb } from '../workload.ts'
 import type { Daemons } from './daemons.ts'
 import { drawFault, type Fault, inflict } from './faults.ts'
 import type { ChaosNode } from './node.ts'
-import { type Random, seededRandom } from './random.ts'
+import { seededRandom } from './random.ts'
 import { type ShimRun, startShim } from './shim-call.ts'
 import type { Tally } from './tally.ts'
 
@@ -25,37 +25,42 @@ export class Cycle {
   readonly pod: BenchPod
   readonly #chaos: Chaos
   readonly #number: number
-  readonly #random: Random
+  /** Whether the pod's next sandbox is made while this one is still being deleted. */
+  readonly isForced: boolean
+  // All drawn at once: how the calls end must not change what comes next.
+  readonly #repeatsAdd: boolean
+  readonly #checks: boolean
+  readonly #losesNetns: boolean
+  readonly #repeatsDel: boolean
   #calls = 0
 
   /** @param index Which of the pods it is a sandbox of. */
   constructor(chaos: Chaos, number: number, index: number) {
     this.#chaos = chaos
     this.#number = number
-    this.#random = seededRandom(chaos.seed, number)
+    const random = seededRandom(chaos.seed, number)
+    this.isForced = random.chance(0.1)
+    this.#repeatsAdd = random.chance(0.1)
+    this.#checks = random.chance(0.15)
+    this.#losesNetns = random.chance(0.1)
+    this.#repeatsDel = random.chance(0.1)
     this.pod = chaos.node.pod(index)
   }
-
-  /** Whether the pod's next sandbox is made while this one is still being deleted. */
-  readonly isForced = (): boolean => this.#random.chance(0.1)
 
   async add(): Promise<void> {
     const { node, tally } = this.#chaos
     tally.history(this.pod.containerId, `cycle ${this.#number}`)
     await node.makeNetns(this.pod.netns)
-    const isRepeated = this.#random.chance(0.1)
     let run = await this.#call('ADD', true)
     // CRI-O and podman never do this, but nothing forbids it.
-    if (run.ended !== 0 && isRepeated) run = await this.#call('ADD', true)
-    if (run.ended === 0 && this.#random.chance(0.15)) await this.#call('CHECK', true)
+    if (run.ended !== 0 && this.#repeatsAdd) run = await this.#call('ADD', true)
+    if (run.ended === 0 && this.#checks) await this.#call('CHECK', true)
   }
 
   /** As a kubelet: again until it succeeds. */
   async del(): Promise<void> {
     const { node, tally } = this.#chaos
-    const isNetnsGone = this.#random.chance(0.1)
-    const isRepeated = this.#random.chance(0.1)
-    if (isNetnsGone) await node.dropNetns(this.pod.netns)
+    if (this.#losesNetns) await node.dropNetns(this.pod.netns)
     const begin = performance.now()
     let tries = 1
     while ((await this.#call('DEL', tries <= DISTURBED_DELS)).ended !== 0) {
@@ -66,8 +71,8 @@ export class Cycle {
       tries += 1
     }
     tally.deleted(tries, performance.now() - begin)
-    if (isRepeated) await this.#call('DEL', false)
-    if (!isNetnsGone) await node.dropNetns(this.pod.netns)
+    if (this.#repeatsDel) await this.#call('DEL', false)
+    if (!this.#losesNetns) await node.dropNetns(this.pod.netns)
   }
 
   async #call(verb: Verb | 'CHECK', mayBeDisturbed: boolean): Promise<ShimRun> {

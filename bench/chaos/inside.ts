@@ -1,6 +1,5 @@
 // Runs in namespaces of its own (bench/chaos.ts makes them): the node, its daemon and all cycles. Told what
 // to do by one argument in JSON; prints the report in JSON.
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Chaos, Cycle } from './cycle.ts'
 import { Daemons } from './daemons.ts'
 import { findLeaks, look } from './leaks.ts'
@@ -18,8 +17,6 @@ export interface Orders {
 }
 
 const PODS_AT_ONCE = 8
-/** For what goes on after the last answer: guards, errands, the kernel's own taking apart. */
-const SETTLE_MS = 20_000
 const PREPARE_LIMIT_MS = 30_000
 
 async function run(
@@ -43,25 +40,21 @@ async function run(
       await cycle.add()
       await deleting
       deleting = cycle.del()
-      if (!cycle.isForced()) await deleting
+      if (!cycle.isForced) await deleting
     }
     await deleting
   }
   await Promise.all(Array.from({ length: PODS_AT_ONCE }, (_, index) => slot(index)))
   // What a shim alone cannot know of, the next daemon takes away.
   await daemons.restart()
-  let leaks = await findLeaks(node, baseline, daemons.pids)
-  for (const end = performance.now() + SETTLE_MS; leaks.length > 0 && performance.now() < end; ) {
-    await delay(200)
-    leaks = await findLeaks(node, baseline, daemons.pids)
-  }
+  const leaks = await findLeaks(node, baseline, daemons.pids)
   await daemons.stop()
-  const after = leaks.length > 0 ? leaks : await findLeaks(node, baseline, [])
+  leaks.push(...(await findLeaks(node, baseline, [])).filter((leak) => !leaks.includes(leak)))
   return tally.report({
     seed,
     cycles: next,
     daemonStarts: daemons.starts,
-    leaks: after,
+    leaks,
     daemonFaults: daemons.faults,
   })
 }

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { ChaosNode } from './node.ts'
 import { runningProcesses } from './processes.ts'
 
 const run = promisify(execFile)
+const SETTLE_MS = 20_000
 
 /** What was there before the first pod, and may be there after the last one. */
 export interface Baseline {
@@ -19,11 +21,30 @@ export async function look(): Promise<Baseline> {
 }
 
 /**
- * Everything that is left of sandboxes: a line for each thing.
+ * Looks again while something is there: guards, errands and the kernel go on after the last answer.
  *
  * @param daemons The process ids of the daemons that may run.
+ * @returns A line for each thing that stays.
  */
 export async function findLeaks(
+  node: ChaosNode,
+  baseline: Baseline,
+  daemons: readonly number[],
+): Promise<string[]> {
+  for (const end = performance.now() + SETTLE_MS; ; await delay(200)) {
+    const isLast = performance.now() >= end
+    try {
+      const leaks = await lookForLeaks(node, baseline, daemons)
+      if (leaks.length === 0 || isLast) return leaks
+    } catch (error) {
+      // A file may go while it is read.
+      if (isLast) throw error
+    }
+  }
+}
+
+/** Everything that is left of sandboxes now. */
+async function lookForLeaks(
   node: ChaosNode,
   baseline: Baseline,
   daemons: readonly number[],
