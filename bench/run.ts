@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { CHAOS_HELP, chaos } from './chaos.ts'
 import { compile } from './compile.ts'
 import { measureGrowth } from './growth.ts'
 import { measure, type ResultRow } from './measure.ts'
@@ -38,7 +39,8 @@ beside the delegates alone. Needs root; works in network namespaces of its own.
   --help
 
 Ends with 1 when a request failed. Targets that are not met are only told.
-`
+
+${CHAOS_HELP}`
 
 interface BenchOptions {
   readonly isJson: boolean
@@ -161,6 +163,10 @@ function costOf(
 }
 
 async function main(): Promise<void> {
+  if (process.argv.includes('--chaos')) {
+    process.exitCode = await chaos(PLEXUS, say)
+    return
+  }
   const options = parseOptions()
   if (options === undefined) {
     process.stdout.write(HELP)

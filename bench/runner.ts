@@ -30,8 +30,8 @@ export interface Block {
 const DRAIN_LIMIT_MS = 60_000
 const DRAIN_LOOK_MS = 10
 
-// A second veth in the runner's own namespace: what macvlan sits on.
-const UPLINK =
+/** Shell commands for a veth in the namespace that stands for the node: what macvlan sits on. */
+export const UPLINK =
   'ip link set lo up && ip link add uplink0 type veth peer name uplink0-peer && ip link set uplink0 up && ip link set uplink0-peer up'
 
 /**

@@ -6,6 +6,8 @@ import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
+import { openJournalDir } from '../journal/journal.ts'
+import { sweepStatus } from '../store/status-files.ts'
 import { openAdmission } from './admission.ts'
 import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
@@ -176,6 +178,14 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.error(`journal cannot be read: ${toCniError(error).message}`)
     }
   }
+  const sweep = (): void => {
+    const journal = openJournalDir(stateDir())
+    try {
+      sweepStatus(stateDir(), (containerId) => !journal.knows(containerId))
+    } catch (error) {
+      log.error(`statuses of pods that are gone cannot be removed: ${toCniError(error).message}`)
+    }
+  }
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
@@ -202,6 +212,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
         (message) => log.warn(message),
       )
     }
+    sweep()
     server = await listen(watch.conf.socket, accept)
   } catch (error) {
     // What is still open would keep a process alive that serves nobody.

@@ -84,11 +84,13 @@ export function openErrands(options: {
           if (!failed.has(idOf(key))) old.push(key)
           continue
         }
-        const isDue = failed.has(idOf(key))
-        if (!isDue && !(await isDead(session, journal, key))) continue
+        // The runtime's own DEL, or another session, has done it: no lock file is to be made again.
+        if (journal.lookup(key).state === 'absent') {
+          failed.delete(idOf(key))
+          continue
+        }
+        if (!failed.has(idOf(key)) && !(await isDead(session, journal, key))) continue
         if (!(await session.lock(key.containerId))) continue
-        // Another session may have done it while we waited.
-        if (isDue && !failed.has(idOf(key))) continue
         failed.delete(idOf(key))
         const reason = await undo(session, conf, store, journal, key, deadline)
         if (reason === undefined) options.done('undone', key)
@@ -117,9 +119,11 @@ async function undo(
   key: JournalKey,
   deadline: number,
 ): Promise<string | undefined> {
-  const lookup = journal.lookup(key)
-  if (lookup.state === 'absent') return undefined
-  if (lookup.state === 'newer') return lookup.error.message
+  // The shim holds this lock until it is told of the next errand.
+  const forgetLock = (): void => {
+    if (!journal.knows(key.containerId))
+      rmSync(join(conf.stateDir, 'locks', key.containerId), { force: true })
+  }
   const context: UndoContext = {
     executor: session.executor,
     journal,
@@ -131,12 +135,17 @@ async function undo(
     called: () => undefined,
   }
   try {
+    const lookup = journal.lookup(key)
+    if (lookup.state === 'newer') return lookup.error.message
+    // Done by somebody else while we waited for the lock.
+    if (lookup.state === 'absent') {
+      forgetLock()
+      return undefined
+    }
     const netns = readPlannedMeta(lookup.record.planned)?.netns ?? ''
     const { faults } = await undoRecorded(context, key, lookup, netns, deadline)
     if (faults.length > 0) return faults.map(({ message }) => message).join('; ')
-    // The shim holds this lock until it is told of the next errand.
-    if (!journal.knows(key.containerId))
-      rmSync(join(conf.stateDir, 'locks', key.containerId), { force: true })
+    forgetLock()
     return undefined
   } catch (error) {
     return toCniError(error).message

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -16,6 +16,7 @@ const OPEN_TRIES = 20
 
 /** A publication as it is on disk; the only writer is {@link writeStatus}. */
 interface StatusFile {
+  name: string
   containerId: string
   networkStatus: NetworkStatusEntry[]
 }
@@ -43,8 +44,10 @@ export function statusPath(stateDir: string, namespace: string, name: string): s
  * is found again; only the holder of the container's lock writes to it.
  */
 function asidePath(path: string, { name, containerId }: Unpublication): string {
-  return join(dirname(path), `.${shortHash(`${containerId}/${name}`)}.tmp`)
+  return join(dirname(path), `.${containerId}~${shortHash(name)}.tmp`)
 }
+
+const ASIDE = /^\.(.+)~[0-9a-f]{16}\.tmp$/
 
 function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
@@ -121,6 +124,52 @@ export function removeStatus(stateDir: string, unpublication: Unpublication): vo
   }
 }
 
+/**
+ * Takes away what sandboxes that are gone have left: a shim that undoes a pod alone knows of no status, and a
+ * crash leaves what was being written. Not to be called while statuses are published.
+ *
+ * @throws {CniError} Io when reading or removing fails.
+ */
+export function sweepStatus(stateDir: string, isGone: (containerId: string) => boolean): void {
+  const root = join(stateDir, 'status')
+  for (const namespace of readNames(root)) {
+    for (const file of readNames(join(root, namespace))) {
+      const path = join(root, namespace, file)
+      const written = ASIDE.exec(file)?.[1]
+      if (written !== undefined && isGone(written)) rmSync(path, { force: true })
+      if (!file.endsWith('.json')) continue
+      const status = readUndamaged(path)
+      if (status !== undefined && isGone(status.containerId))
+        removeStatus(stateDir, { namespace, name: status.name, containerId: status.containerId })
+    }
+    try {
+      rmdirSync(join(root, namespace))
+    } catch (error) {
+      // Others are in it.
+      if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error
+    }
+  }
+}
+
+function readNames(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return []
+    throw toCniError(error, CniErrorCode.Io).at(`network-status in ${folder}`)
+  }
+}
+
+/** A damaged file goes when its pod is published or taken back the next time. */
+function readUndamaged(path: string): StatusFile | undefined {
+  try {
+    return readStatusFile(path)
+  } catch (error) {
+    if (toCniError(error).code !== CniErrorCode.Decoding) throw error
+    return undefined
+  }
+}
+
 /** Whether the file may go with the container: it is the container's, or damaged. */
 function isStatusOf(path: string, containerId: string): boolean {
   try {
@@ -149,6 +198,7 @@ function readStatusFile(path: string): StatusFile | undefined {
 function isStatusFile(value: unknown): value is StatusFile & Record<string, unknown> {
   return (
     isJsonObject(value) &&
+    typeof value.name === 'string' &&
     typeof value.containerId === 'string' &&
     Array.isArray(value.networkStatus) &&
     value.networkStatus.every(isJsonObject)

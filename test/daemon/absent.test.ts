@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused, stubNode } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
-import { journalFiles, leases } from '../rig/state-files.ts'
+import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
 
 spec('requests without a daemon', (it) => {
@@ -29,7 +29,6 @@ spec('requests without a daemon', (it) => {
     assert.ok(deleted.durationMs < 5000, `${deleted.durationMs} ms`)
     assert.equal(node.steps().slice(-3), ['beta DEL net2', 'alpha DEL net1', 'primary DEL eth0'])
     assertDone(await other.run('DEL', { executable }))
-    // What the manifest store shows of the pod is not the shim's to remove.
     await eventually(async () => {
       assert.equal(journalFiles(node.stateDir), [])
       assert.equal(leases(node.leaseDir), [])
@@ -38,6 +37,9 @@ spec('requests without a daemon', (it) => {
         ['lo'],
       )
     })
+    // What the manifest store shows of the pod the shim leaves to the next daemon.
+    await (await start()).stop()
+    assert.equal(filesBelow(node.stateDir), [])
   })
 
   it('a daemon that comes within addWait serves the ADD that waits', async () => {

@@ -56,6 +56,30 @@ spec('a daemon while it runs', (it) => {
     await daemon.stop()
   })
 
+  it('an undo that the runtime has repeated itself is no errand any more, and leaves no lock file', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node, { conf: { errandInterval: 0.2 } })
+    const daemon = await start()
+    const pod = await node.pod()
+    const other = await node.pod({ name: 'pod-b' })
+    const before = await node.watch(pod, other)
+    assertAdded(await pod.run('ADD', { executable }))
+    node.behave(node.alpha, { del: { error: { code: 105, msg: 'not now' } } })
+    assert.is((await pod.run('DEL', { executable })).status, 1)
+    const pending = async (): Promise<string | undefined> =>
+      /^plexus_errands_pending (\d+)$/m.exec((await daemon.get('/metrics')).body)?.[1]
+    await eventually(async () => assert.is(await pending(), '1'))
+    node.behave(node.alpha, {})
+    assertDone(await pod.run('DEL', { executable }))
+    await eventually(async () => {
+      assertDone(await other.run('DEL', { executable }))
+      assert.is(await pending(), '0')
+    })
+    await eventually(() => node.assertClean(before))
+    assert.not.match((await daemon.get('/metrics')).body, 'plexus_errands_total{outcome="undone"} 1')
+    await daemon.stop()
+  })
+
   it('a new daemon takes over while the old one drains: no request fails', async () => {
     const node = await stubNode()
     const { shim: executable, start } = installDaemon(node, { shim: { addWait: '10', delWait: '10' } })

@@ -16,7 +16,13 @@ import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
 import type { Publication } from '../../src/store/cluster-store.ts'
-import { readStatus, removeStatus, statusPath, writeStatus } from '../../src/store/status-files.ts'
+import {
+  readStatus,
+  removeStatus,
+  statusPath,
+  sweepStatus,
+  writeStatus,
+} from '../../src/store/status-files.ts'
 import { spec } from '../spec.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -114,6 +120,21 @@ spec('published status', (it) => {
     assert.equal(readdirSync(folder), ['upf-0.json'])
   })
 
+  it('what containers that are gone have left is swept, whole or torn; the others keep theirs', async () => {
+    const stateDir = temporaryFolder()
+    sweepStatus(stateDir, () => true)
+    const folder = join(stateDir, 'status/telco')
+    writeStatus(stateDir, publication())
+    writeStatus(stateDir, publication({ name: 'upf-1', containerId: 'c2' }))
+    writeStatus(stateDir, publication({ namespace: 'other', containerId: 'c3' }))
+    const torn = ['c1', 'c2'].map((id) => `.${id}~0123456789abcdef.tmp`)
+    for (const name of torn) writeFileSync(join(folder, name), '{"containe')
+    writeFileSync(join(folder, 'damaged.json'), '{"containe')
+    sweepStatus(stateDir, (containerId) => containerId !== 'c2')
+    assert.equal(readdirSync(folder).sort(), [torn[1], 'damaged.json', 'upf-1.json'])
+    assert.equal(readdirSync(join(stateDir, 'status')), ['telco'])
+  })
+
   it('NPWG-117 removing what is not there is success', async () => {
     removeStatus(temporaryFolder(), publication())
     removeStatus(join(temporaryFolder(), 'none'), publication())
@@ -164,9 +185,10 @@ spec('published status', (it) => {
   it('the longest names that Kubernetes allows have files of their own', async () => {
     const stateDir = temporaryFolder()
     const names = ['x', 'y'].map((end) => `${'a'.repeat(252)}${end}`)
-    for (const name of names) writeStatus(stateDir, publication({ name, containerId: name }))
+    const containerId = 'c'.repeat(200)
+    for (const name of names) writeStatus(stateDir, publication({ name, containerId }))
     assert.is(readdirSync(join(stateDir, 'status/telco')).length, 2)
-    for (const name of names) removeStatus(stateDir, { namespace: 'telco', name, containerId: name })
+    for (const name of names) removeStatus(stateDir, { namespace: 'telco', name, containerId })
     assert.equal(readdirSync(join(stateDir, 'status')), [])
   })
 
