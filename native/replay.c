@@ -22,6 +22,8 @@ enum {
   /* After so many failed DELs the pod may go; the undo stays ours. */
   DEL_ATTEMPTS = 5,
   QUOTE_BYTES = 4096,
+  /* Of a journal file; no plan comes near it. */
+  LONGEST_FILE_BYTES = 256 * 1024 * 1024,
 };
 
 /* One recorded call and what has become of it. */
@@ -36,7 +38,7 @@ typedef struct {
   Buffer bytes;
   Journal journal;
   bool has_planned;
-  Slice netns_id, files;
+  Slice netns, netns_id, files;
   /* Written before another start of the node, which may have lost what was appended without a sync. */
   bool is_of_other_boot;
   Undo *undos;
@@ -58,6 +60,10 @@ static bool read_file(const char *path, Buffer *bytes) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) break;
     bytes->size += (size_t)got;
+    if (bytes->size > LONGEST_FILE_BYTES) {
+      errno = EFBIG;
+      break;
+    }
   }
   int error = errno;
   close(fd);
@@ -82,8 +88,8 @@ static Slice read_boot_id(void) {
 }
 
 static void read_planned(File *file, Slice fields) {
-  Slice meta, netns, count, boot_id;
-  file->has_planned = next_field(&fields, &meta) && next_field(&fields, &netns) && next_field(&fields, &file->netns_id);
+  Slice meta, count, boot_id;
+  file->has_planned = next_field(&fields, &meta) && next_field(&fields, &file->netns) && next_field(&fields, &file->netns_id);
   if (!file->has_planned || !next_field(&fields, &file->files)) file->files = (Slice){0};
   bool has_boot_id = next_field(&fields, &count) && next_field(&fields, &boot_id);
   file->is_of_other_boot = has_boot_id && !slice_equal(boot_id, read_boot_id());
@@ -149,8 +155,8 @@ static void remove_directory(const char *path) {
   rmdir(path);
 }
 
-/* Whether a record in another container's folder claims the namespace. */
-static bool folder_claims(const char *path, Slice netns_id) {
+/* Whether a record in a container's folder is of the namespace; a path that is given must be the recorded one too. */
+static bool folder_claims(const char *path, Slice netns_id, const Slice *netns) {
   DIR *directory = opendir(path);
   bool claims = false;
   if (directory == NULL) return false;
@@ -161,7 +167,7 @@ static bool folder_claims(const char *path, Slice netns_id) {
       file.journal = decode_journal(buffer_whole(&file.bytes));
       for (size_t i = 0; i < file.journal.count; i++)
         if (file.journal.records[i].kind == KIND_PLANNED) read_planned(&file, file.journal.records[i].fields);
-      claims = file.has_planned && slice_equal(file.netns_id, netns_id);
+      claims = file.has_planned && slice_equal(file.netns_id, netns_id) && (netns == NULL || slice_equal(file.netns, *netns));
     }
     free_file(&file);
   }
@@ -176,12 +182,26 @@ static bool is_claimed(const Session *session, Slice netns_id) {
   for (struct dirent *entry; directory != NULL && !claims && (entry = readdir(directory)) != NULL;) {
     if (entry->d_name[0] == '.' || strcmp(entry->d_name, session->container_id) == 0) continue;
     char *folder = join(path, "/", entry->d_name, NULL);
-    claims = folder_claims(folder, netns_id);
+    claims = folder_claims(folder, netns_id, NULL);
     free(folder);
   }
   if (directory != NULL) closedir(directory);
   free(path);
   return claims;
+}
+
+bool is_recorded_netns(const char *state_dir, Slice container_id, Slice netns) {
+  if (container_id_fault(container_id) != NULL) return false;
+  Buffer now = {0};
+  char *path = slice_copy(netns), *id = slice_copy(container_id);
+  char *folder = join(state_dir, "/sandboxes/", id, NULL);
+  add_netns_id(&now, path);
+  bool is_recorded = now.size > 0 && folder_claims(folder, buffer_whole(&now), &netns);
+  buffer_free(&now);
+  free(folder);
+  free(id);
+  free(path);
+  return is_recorded;
 }
 
 /* The netns that delegates may touch: none when its path leads to another one by now, maybe another pod's. */
@@ -242,6 +262,8 @@ static char *undo_one(Session *session, const Exec *exec, const char *netns, int
   Result result = {0};
   int64_t limit = exec->timeout_ms == 0 || exec->timeout_ms > LONGEST_CALL_MS ? LONGEST_CALL_MS : exec->timeout_ms;
   int64_t left = deadline - now_ms();
+  // A record is for the container in whose folder it lies, whatever it says.
+  if (!slice_is(exec->container_id, session->container_id)) return join("a recorded call is another container's", NULL);
   if (limit > left) limit = left;
   // Even past the deadline each delegate gets a chance to free what it holds.
   if (limit < LEAST_CALL_MS) limit = LEAST_CALL_MS;
@@ -282,17 +304,65 @@ static int open_file(const File *file) {
   return fd;
 }
 
-static void remove_files(Slice files) {
+/* Whether a file of this name in the folder of device-info is this container's (src/network/device-info.ts). */
+static bool is_device_info_name(Slice name, const char *container_id) {
+  size_t length = strlen(container_id);
+  for (size_t at = 0; at + length + 1 < name.size; at++) {
+    if (at > 0 && name.at[at - 1] != '-') continue;
+    if (memcmp(name.at + at, container_id, length) == 0 && name.at[at + length] == '_')
+      return memchr(name.at, '/', name.size) == NULL;
+  }
+  return false;
+}
+
+/* The name of a recorded file in that folder; false when it lies elsewhere or is not this container's. */
+static bool find_device_info(Slice path, Slice folder, const char *container_id, Slice *name) {
+  static const char below[] = "/cni/";
+  size_t length = sizeof below - 1;
+  if (path.size <= folder.size + length || folder.size == 0 || folder.at[0] != '/') return false;
+  if (memcmp(path.at, folder.at, folder.size) != 0 || memcmp(path.at + folder.size, below, length) != 0) return false;
+  *name = (Slice){path.at + folder.size + length, path.size - folder.size - length};
+  return is_device_info_name(*name, container_id);
+}
+
+/* NULL when it is gone. Nothing but a plain file goes, and no link is followed. */
+static char *remove_plain_file(Slice folder, Slice name) {
+  char *directory = slice_copy(folder), *path = join(directory, "/cni", NULL), *file = slice_copy(name), *fault = NULL;
+  struct stat there;
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || fstatat(fd, file, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) fault = join(strerror(errno), NULL);
+  } else if (!S_ISREG(there.st_mode)) fault = join("it is no plain file", NULL);
+  else if (unlinkat(fd, file, 0) != 0 && errno != ENOENT) fault = join(strerror(errno), NULL);
+  if (fd >= 0) close(fd);
+  free(directory);
+  free(path);
+  free(file);
+  return fault;
+}
+
+/* Removes the device-info files that a record names: it must not make us remove anything else. */
+static void remove_files(const Session *session, Slice files) {
+  Slice folders[2] = {slice_of(session->config.dev_info_dir), {0}};
+  if (!find_text(session->stdin_bytes, "devInfoDir", &folders[1])) folders[1] = (Slice){0};
   while (files.size > 0) {
     const uint8_t *end = memchr(files.at, 0, files.size);
     size_t size = end == NULL ? files.size : (size_t)(end - files.at);
-    char *path = slice_copy((Slice){files.at, size});
-    if (path[0] == '/' && unlink(path) != 0 && errno != ENOENT) {
-      char *message = join("device-info ", path, " cannot be removed: ", strerror(errno), NULL);
+    Slice path = {files.at, size}, name;
+    char *fault = join("it is no device-info file of this container", NULL);
+    for (size_t i = 0; i < 2 && fault != NULL; i++) {
+      if (!find_device_info(path, folders[i], session->container_id, &name)) continue;
+      free(fault);
+      fault = remove_plain_file(folders[i], name);
+      break;
+    }
+    if (fault != NULL && size > 0) {
+      char *text = slice_copy(path), *message = join("device-info ", text, " is not removed: ", fault, NULL);
       warn(message);
       free(message);
+      free(text);
     }
-    free(path);
+    free(fault);
     size_t taken = end == NULL ? size : size + 1;
     files.at += taken;
     files.size -= taken;
@@ -319,7 +389,7 @@ static void set_aside(const Session *session, const File *file) {
 
 /* Everything is undone; a record that cannot be removed only repeats that. */
 static void settle(const Session *session, const File *file) {
-  remove_files(file->files);
+  remove_files(session, file->files);
   if (file->journal.state == JOURNAL_DAMAGED) set_aside(session, file);
   else if (unlink(file->path) != 0 && errno != ENOENT) warn("the journal cannot be removed");
   remove_directory(file->directory);
