@@ -56,7 +56,8 @@ export async function undoRecorded(
           : `pod ${meta.pod.namespace}/${meta.pod.name}`
       return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
     }
-    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
+    const owner = { devInfoDir: context.conf.devInfoDir, containerId: key.containerId }
+    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, owner, warn)
     await unpublish(context, meta)
     settle(context, key, lookup.state === 'damaged')
     return { faults: [], failedDels: 0 }
