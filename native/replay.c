@@ -155,7 +155,7 @@ static void remove_directory(const char *path) {
   rmdir(path);
 }
 
-/* Whether a record in a container's folder is of the namespace; a path that is given must be the recorded one too. */
+/* Whether a record in a container's folder has this identity (none is any) and, when one is given, this path. */
 static bool folder_claims(const char *path, Slice netns_id, const Slice *netns) {
   DIR *directory = opendir(path);
   bool claims = false;
@@ -167,7 +167,7 @@ static bool folder_claims(const char *path, Slice netns_id, const Slice *netns) 
       file.journal = decode_journal(buffer_whole(&file.bytes));
       for (size_t i = 0; i < file.journal.count; i++)
         if (file.journal.records[i].kind == KIND_PLANNED) read_planned(&file, file.journal.records[i].fields);
-      claims = file.has_planned && slice_equal(file.netns_id, netns_id) && (netns == NULL || slice_equal(file.netns, *netns));
+      claims = file.has_planned && (netns_id.size == 0 || slice_equal(file.netns_id, netns_id)) && (netns == NULL || slice_equal(file.netns, *netns));
     }
     free_file(&file);
   }
@@ -196,7 +196,7 @@ bool is_recorded_netns(const char *state_dir, Slice container_id, Slice netns) {
   char *path = slice_copy(netns), *id = slice_copy(container_id);
   char *folder = join(state_dir, "/sandboxes/", id, NULL);
   add_netns_id(&now, path);
-  bool is_recorded = now.size > 0 && folder_claims(folder, buffer_whole(&now), &netns);
+  bool is_recorded = folder_claims(folder, buffer_whole(&now), &netns);
   buffer_free(&now);
   free(folder);
   free(id);

@@ -9,11 +9,13 @@ import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { manifestStore } from '../store/manifests.ts'
 import { openAdmission } from './admission.ts'
+import { openAgents } from './agents.ts'
 import { watchConfFile } from './conf-file.ts'
-import { openErrands } from './errands.ts'
+import { AGENT_LIMITS, openErrands, SHIM_LIMITS } from './errands.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
+import { openNewcomers, openRefusals } from './newcomers.ts'
 import { serveShim } from './session.ts'
 import { listen, type SocketServer } from './socket-server.ts'
 
@@ -69,6 +71,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     waiting: () => admission.waiting,
     journal: () => openJournalDir(stateDir()).keys().length,
     errands: () => errands.pending,
+    agents: () => agents.connected,
     eventLoopDelay: () => {
       const seconds = {
         mean: loopDelay.mean / 1e9 || 0,
@@ -105,6 +108,24 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     return { isReady: true, reason: 'ready' }
   }
 
+  const agents = openAgents({
+    run: async (agent) => {
+      active++
+      try {
+        const conf = daemonNetConf()
+        await errands.run(agent, conf, store(conf), AGENT_LIMITS)
+      } finally {
+        active--
+      }
+    },
+    changed: (connected) => log.info({ connected }, 'agents'),
+    fault: (error) => log.error(`errands cannot be done: ${error.message}`),
+  })
+  const newcomers = openNewcomers()
+  const refused = openRefusals(
+    (reason, others) => log.warn({ reason: reason.slice(0, 300), others }, 'a peer was sent away'),
+    () => performance.now(),
+  )
   const accept = (socket: Socket): void => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -123,7 +144,11 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
         logRequest(log, report)
       },
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
-      errands: (session, conf) => (isStopping ? Promise.resolve() : errands.run(session, conf, store(conf))),
+      errands: (session, conf) =>
+        isStopping ? Promise.resolve() : errands.run(session, conf, store(conf), SHIM_LIMITS),
+      newcomers,
+      refused,
+      agent: (agent) => agents.join(agent),
     })
   }
 
@@ -137,6 +162,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
+    void agents.work()
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   scanAgain()
@@ -171,6 +197,7 @@ export async function startDaemon(confPath: string): Promise<Daemon> {
     async stop() {
       isStopping = true
       server.close()
+      agents.close()
       const end = performance.now() + watch.conf.drainTimeoutMs
       while (active > 0 && performance.now() < end) await delay(20)
       const cutOff = active

@@ -15,15 +15,28 @@ export interface Errands {
   scan(stateDir: string): void
   /** Work that is known of. */
   readonly pending: number
-  run(session: ErrandSession, conf: NetConf, store: ClusterStore | undefined): Promise<void>
+  run(
+    session: ErrandSession,
+    conf: NetConf,
+    store: ClusterStore | undefined,
+    limits: ErrandLimits,
+  ): Promise<void>
 }
 
-/** Time that one shim lends after its answer (design §5). */
-const SESSION_LIMIT_MS = 2000
+/** What may be asked of one helper in one round. */
+export interface ErrandLimits {
+  readonly timeMs: number
+  /** Old records whose namespace is looked at. */
+  readonly looks: number
+}
+
+/** A shim lends two seconds after its answer (design §5). */
+export const SHIM_LIMITS: ErrandLimits = { timeMs: 2000, looks: 8 }
+/** An agent has nothing else to do. */
+export const AGENT_LIMITS: ErrandLimits = { timeMs: 60_000, looks: Number.POSITIVE_INFINITY }
+
 /** A record is no dead sandbox's before this age: a runtime may still be making its namespace. */
 const DEAD_AFTER_MS = 10 * 60_000
-/** Records whose namespace is looked at per session. */
-const LOOKS_PER_SESSION = 8
 
 /**
  * @param intervalMs Least time between two tries of one undo.
@@ -34,6 +47,8 @@ export function openErrands(options: {
 }): Errands {
   const failed = new Map<string, { key: JournalKey; notBefore: number }>()
   const old: JournalKey[] = []
+  /** Ids of the records that a helper works on. */
+  const working = new Set<string>()
 
   const idOf = ({ containerId, ifName }: JournalKey): string => `${containerId}/${ifName}`
 
@@ -42,6 +57,7 @@ export function openErrands(options: {
       const journal = openJournalDir(stateDir)
       old.length = 0
       for (const key of journal.keys()) {
+        if (working.has(idOf(key))) continue
         const lookup = journal.lookup(key)
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
@@ -54,11 +70,11 @@ export function openErrands(options: {
     get pending() {
       return failed.size
     },
-    async run(session, conf, store) {
+    async run(session, conf, store, limits) {
       const now = performance.now()
-      const deadline = now + SESSION_LIMIT_MS
+      const deadline = now + limits.timeMs
       const due = [...failed.values()].filter(({ notBefore }) => notBefore <= now).map(({ key }) => key)
-      const looks = old.splice(0, LOOKS_PER_SESSION)
+      const looks = old.splice(0, limits.looks)
       if (due.length === 0 && looks.length === 0) return
       const journal = openJournalDir(conf.stateDir)
       for (const key of [...due, ...looks]) {
@@ -69,10 +85,13 @@ export function openErrands(options: {
         const isDue = failed.has(idOf(key))
         if (!isDue && !(await isDead(session, journal, key))) continue
         if (!(await session.lock(key.containerId))) continue
-        // Another session may have done it while we waited.
-        if (isDue && !failed.has(idOf(key))) continue
+        // Another helper may have done it while we waited, or the runtime made the sandbox anew.
+        const isStillDue = isDue ? hasFailed(journal, key) : await isDead(session, journal, key)
         failed.delete(idOf(key))
+        if (!isStillDue) continue
+        working.add(idOf(key))
         const reason = await undo(session, conf, store, journal, key, deadline)
+        working.delete(idOf(key))
         if (reason === undefined) options.done('undone', key)
         else {
           failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
@@ -81,6 +100,11 @@ export function openErrands(options: {
       }
     },
   }
+}
+
+function hasFailed(journal: Journal, key: JournalKey): boolean {
+  const lookup = journal.lookup(key)
+  return lookup.state !== 'absent' && lookup.state !== 'newer' && lookup.record.failedDels > 0
 }
 
 async function isDead(session: ErrandSession, journal: Journal, key: JournalKey): Promise<boolean> {
@@ -99,9 +123,6 @@ async function undo(
   key: JournalKey,
   deadline: number,
 ): Promise<string | undefined> {
-  const lookup = journal.lookup(key)
-  if (lookup.state === 'absent') return undefined
-  if (lookup.state === 'newer') return lookup.error.message
   const context: UndoContext = {
     executor: session.executor,
     journal,
@@ -111,7 +132,13 @@ async function undo(
     warn: () => undefined,
   }
   try {
-    const netns = readPlannedMeta(lookup.record.planned)?.netns ?? ''
+    const lookup = journal.lookup(key)
+    if (lookup.state === 'absent') return undefined
+    if (lookup.state === 'newer') return lookup.error.message
+    const recorded = readPlannedMeta(lookup.record.planned)?.netns ?? ''
+    // The shim gives no delegate of an errand the node's own.
+    const isOwn = recorded !== '' && (await session.executor.probe(recorded, [])).isHostNetns
+    const netns = isOwn ? '' : recorded
     const { faults } = await undoRecorded(context, key, lookup, netns, deadline)
     if (faults.length > 0) return faults.map(({ message }) => message).join('; ')
     // The shim holds this lock until it is told of the next errand.

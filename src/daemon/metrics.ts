@@ -14,6 +14,7 @@ export interface MetricSources {
   readonly waiting: () => number
   readonly journal: () => number
   readonly errands: () => number
+  readonly agents: () => number
   /** Mean event-loop delay since the last scrape, seconds. */
   readonly eventLoopDelay: () => { readonly mean: number; readonly p99: number; readonly max: number }
 }
@@ -60,6 +61,7 @@ export function openMetrics(sources: MetricSources): Metrics {
   gauge(registers, 'plexus_adds_waiting', 'ADDs that wait for their turn.', sources.waiting)
   gauge(registers, 'plexus_journal_records', 'Attachment records in the journal.', sources.journal)
   gauge(registers, 'plexus_errands_pending', 'Undo work that waits for a shim.', sources.errands)
+  gauge(registers, 'plexus_agents_connected', 'Agents that are connected.', sources.agents)
   const delay = new Gauge({
     name: 'plexus_event_loop_delay_seconds',
     help: 'Event-loop delay since the last scrape.',

@@ -18,6 +18,7 @@ function filledMetrics(): Metrics {
     waiting: () => 2,
     journal: () => 3,
     errands: () => 4,
+    agents: () => 5,
     eventLoopDelay: () => ({ mean: 0.02, p99: 0.03, max: 0.04 }),
   })
   const env = {
