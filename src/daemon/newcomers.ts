@@ -1,3 +1,5 @@
+import { MAX_FRAME_BYTES } from '../executor/frame.ts'
+
 /** Connections that have not said hello yet: bounded in number and in memory, however many come. */
 export interface Newcomers {
   /**
@@ -24,8 +26,8 @@ interface Entry {
 
 /** A shim says hello at once, so that at any moment few have not. */
 const COUNT_LIMIT = 1024
-/** Room for several hellos of the largest size, which no runtime sends. */
-const BYTES_LIMIT = 64 * 1024 * 1024
+/** Room for two hellos of the largest size, which no runtime sends. */
+const BYTES_LIMIT = 2 * (4 + MAX_FRAME_BYTES)
 
 /** Makes the place where they wait. */
 export function openNewcomers(

@@ -44,7 +44,8 @@ export function openConnection(socket: Socket, events: ConnectionEvents): Connec
   const hold = (bytes: Buffer): void => {
     const neededBytes = usedBytes + bytes.length
     if (neededBytes > room.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(LEAST_ROOM_BYTES, neededBytes, room.length * 2))
+      const roomBytes = Math.min(Math.max(LEAST_ROOM_BYTES, room.length * 2), 4 + MAX_FRAME_BYTES)
+      const grown = Buffer.allocUnsafeSlow(Math.max(roomBytes, neededBytes))
       room.copy(grown, 0, 0, usedBytes)
       room = grown
       events.holds?.(room.length)
