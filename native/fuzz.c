@@ -101,7 +101,7 @@ static void touch_exec(const Exec *exec) {
 }
 
 static void fuzz_journal(const Buffer *bytes) {
-  File file = {.journal = decode_journal(buffer_whole(bytes))};
+  File file = {.folder = -1, .journal = decode_journal(buffer_whole(bytes))};
   for (size_t i = 0; i < file.journal.count; i++) touch(file.journal.records[i].fields);
   read_records(&file);
   for (size_t i = 0; i < file.count; i++) touch_exec(&file.undos[i].exec);
@@ -248,7 +248,7 @@ int main(int count, char **arguments) {
   bool is_run = count > 3 && strcmp(arguments[1], "run") == 0;
   int first = is_run ? 4 : 2;
   for (int i = first; i < count && file_count < MAX_FILES; i++)
-    if (!read_file(arguments[i], &files[file_count++])) return 2;
+    if (!read_file(AT_FDCWD, arguments[i], &files[file_count++])) return 2;
   if (file_count == 0) return 2;
   if (!is_run) {
     for (size_t i = 0; i < file_count; i++) show(&files[i]);

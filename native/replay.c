@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "journal.h"
 #include "netns.h"
 
@@ -34,7 +35,9 @@ typedef struct {
 
 /* A journal file and what it says. */
 typedef struct {
-  char *path, *directory;
+  /* For messages; it is reached by its folder, which is open, -1 when it is not. */
+  char *path;
+  int folder;
   Buffer bytes;
   Journal journal;
   bool has_planned;
@@ -51,9 +54,9 @@ static Fault io_fault(const char *what, const char *path) {
 }
 
 /* False with errno; a file that is not there is ENOENT. */
-static bool read_file(const char *path, Buffer *bytes) {
+static bool read_file(int folder, const char *name, Buffer *bytes) {
   enum { CHUNK = 65536 };
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
   ssize_t got;
   while ((got = read(fd, buffer_reserve(bytes, CHUNK), CHUNK)) != 0) {
@@ -126,7 +129,7 @@ static void read_records(File *file) {
 
 static void free_file(File *file) {
   free(file->path);
-  free(file->directory);
+  if (file->folder >= 0) close(file->folder);
   buffer_free(&file->bytes);
   free_journal(&file->journal);
   free(file->undos);
@@ -146,13 +149,17 @@ bool is_forgotten(const char *state_dir, const char *container_id) {
 }
 
 /* Removes the folder of a sandbox when nothing is left in it but what a crash left while writing. */
-static void remove_directory(const char *path) {
-  DIR *directory = opendir(path);
-  if (directory == NULL) return;
-  for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-    if (is_temporary_name(entry->d_name)) unlinkat(dirfd(directory), entry->d_name, 0);
-  closedir(directory);
-  rmdir(path);
+static void remove_directory(const Session *session) {
+  int parent = open_folder(session->config.state_dir, "sandboxes", NULL);
+  int fd = parent < 0 ? -1 : open_folder_at(parent, session->container_id);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory != NULL) {
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+      if (is_temporary_name(entry->d_name)) unlinkat(fd, entry->d_name, 0);
+    closedir(directory);
+    unlinkat(parent, session->container_id, AT_REMOVEDIR);
+  } else if (fd >= 0) close(fd);
+  if (parent >= 0) close(parent);
 }
 
 /* Whether a record in a container's folder has this identity (none is any) and, when one is given, this path. */
@@ -162,8 +169,8 @@ static bool folder_claims(const char *path, Slice netns_id, const Slice *netns) 
   if (directory == NULL) return false;
   for (struct dirent *entry; !claims && (entry = readdir(directory)) != NULL;) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_temporary_name(entry->d_name)) continue;
-    File file = {.path = join(path, "/", entry->d_name, NULL)};
-    if (read_file(file.path, &file.bytes)) {
+    File file = {.folder = -1};
+    if (read_file(dirfd(directory), entry->d_name, &file.bytes)) {
       file.journal = decode_journal(buffer_whole(&file.bytes));
       for (size_t i = 0; i < file.journal.count; i++)
         if (file.journal.records[i].kind == KIND_PLANNED) read_planned(&file, file.journal.records[i].fields);
@@ -294,8 +301,8 @@ static void append(int fd, uint8_t kind, const uint32_t *number) {
 }
 
 /* Opens it to append; a torn record is cut off, so that what is appended can be read. */
-static int open_file(const File *file) {
-  int fd = open(file->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+static int open_file(const Session *session, const File *file) {
+  int fd = openat(file->folder, session->if_name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 && file->journal.state == JOURNAL_TORN && ftruncate(fd, (off_t)file->journal.length) != 0) {
     close(fd);
     fd = -1;
@@ -372,33 +379,33 @@ static void remove_files(const Session *session, Slice files) {
 static void set_aside(const Session *session, const File *file) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  char *folder = join(session->config.state_dir, "/damaged", NULL);
-  char *target = join(folder, "/", session->container_id, "-", session->if_name, "-",
+  char *target = join(session->container_id, "-", session->if_name, "-",
                       decimal((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000), NULL);
   char *message;
-  mkdir(folder, 0700);
-  if (rename(file->path, target) == 0)
+  const char *state_dir = session->config.state_dir;
+  int folder = make_folder(state_dir, "damaged");
+  if (folder >= 0 && renameat(file->folder, session->if_name, folder, target) == 0)
     message = join("journal of container ", session->container_id, " (", session->if_name,
-                   ") is damaged: what it still says was undone, the file is now ", target, NULL);
-  else message = join("damaged journal ", file->path, " cannot be moved to ", folder, ": ", strerror(errno), NULL);
+                   ") is damaged: what it still says was undone, the file is now ", state_dir, "/damaged/", target, NULL);
+  else message = join("damaged journal ", file->path, " cannot be moved to ", state_dir, "/damaged: ", strerror(errno), NULL);
   warn(message);
+  if (folder >= 0) close(folder);
   free(message);
   free(target);
-  free(folder);
 }
 
 /* Everything is undone; a record that cannot be removed only repeats that. */
 static void settle(const Session *session, const File *file) {
   remove_files(session, file->files);
   if (file->journal.state == JOURNAL_DAMAGED) set_aside(session, file);
-  else if (unlink(file->path) != 0 && errno != ENOENT) warn("the journal cannot be removed");
-  remove_directory(file->directory);
+  else if (unlinkat(file->folder, session->if_name, 0) != 0 && errno != ENOENT) warn("the journal cannot be removed");
+  remove_directory(session);
 }
 
 static Fault undo_all(Session *session, File *file) {
   const char *netns = usable_netns(session, file);
   int64_t deadline = now_ms() + LONGEST_UNDO_MS;
-  int fd = open_file(file);
+  int fd = open_file(session, file);
   Buffer faults = {0};
   size_t failed = 0;
   for (;;) {
@@ -438,12 +445,14 @@ static Fault undo_all(Session *session, File *file) {
 }
 
 Fault replay_undo(Session *session, bool *forgotten) {
-  File file = {.directory = join(session->config.state_dir, "/sandboxes/", session->container_id, NULL)};
-  file.path = join(file.directory, "/", session->if_name, NULL);
-  Fault fault = {0};
   close_connection(&session->connection);
-  if (!read_file(file.path, &file.bytes)) {
-    if (errno == ENOENT || errno == ENOTDIR) remove_directory(file.directory);
+  File file = {
+      .path = join(session->config.state_dir, "/sandboxes/", session->container_id, "/", session->if_name, NULL),
+      .folder = open_folder(session->config.state_dir, "sandboxes", session->container_id),
+  };
+  Fault fault = {0};
+  if (file.folder < 0 || !read_file(file.folder, session->if_name, &file.bytes)) {
+    if (errno == ENOENT || errno == ENOTDIR) remove_directory(session);
     else fault = io_fault("journal cannot be read:", file.path);
   } else {
     file.journal = decode_journal(buffer_whole(&file.bytes));

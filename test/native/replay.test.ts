@@ -137,6 +137,57 @@ spec('shim: DEL without a daemon', (it) => {
     })
   }
 
+  it('a link in the state directory leads it nowhere', async () => {
+    const elsewhere = (shim: TestShim): string => {
+      const path = join(shim.dir, 'elsewhere')
+      mkdirSync(path)
+      for (const name of ['.planned-12345-1234567890', 'important', 'eth0'])
+        writeFileSync(join(path, name), '')
+      return path
+    }
+    const isWhole = (shim: TestShim): void =>
+      assert.equal(filesBelow(join(shim.dir, 'elsewhere')), [
+        '.planned-12345-1234567890',
+        'eth0',
+        'important',
+      ])
+
+    const aside = withStubs()
+    record(aside).close()
+    appendFileSync(journalFile(aside), 'x'.repeat(40))
+    const bytes = readFileSync(journalFile(aside))
+    bytes.writeUInt8(bytes.readUInt8(20) ^ 1, 20)
+    writeFileSync(journalFile(aside), bytes)
+    symlinkSync(elsewhere(aside), join(aside.stateDir, 'damaged'))
+    const moved = await aside.run('DEL')
+    assert.is(moved.status, 0, moved.stdout)
+    assert.match(moved.stderr, 'cannot be moved to')
+    assert.ok(existsSync(journalFile(aside)))
+    isWhole(aside)
+
+    const sandbox = withStubs()
+    mkdirSync(join(sandbox.stateDir, 'sandboxes'), { recursive: true })
+    symlinkSync(elsewhere(sandbox), join(sandbox.stateDir, 'sandboxes/pod-1'))
+    const linked = await sandbox.run('DEL')
+    assert.is(linked.json?.code, 5)
+    assert.match(String(linked.json?.msg), 'journal cannot be read')
+    isWhole(sandbox)
+
+    const locks = withStubs()
+    mkdirSync(locks.stateDir)
+    symlinkSync(elsewhere(locks), join(locks.stateDir, 'locks'))
+    assert.is((await locks.run('ADD')).json?.code, 5)
+    assert.is((await locks.run('GC')).json?.code, 5)
+    assert.is((await locks.run('DEL')).status, 0)
+    isWhole(locks)
+
+    const file = withStubs()
+    mkdirSync(join(file.stateDir, 'locks'), { recursive: true })
+    symlinkSync(join(elsewhere(file), 'made'), join(file.stateDir, 'locks/pod-1'))
+    assert.is((await file.run('ADD')).json?.code, 5)
+    isWhole(file)
+  })
+
   it('a recorded call for another container is not run, and the record stays', async () => {
     const shim = withStubs()
     const open = record(shim, { calls: [{ type: 'a', containerId: 'pod-2' }, { type: 'b' }] })
