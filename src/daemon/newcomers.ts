@@ -12,7 +12,7 @@ export interface Newcomers {
 }
 
 /** One of them. */
-export interface Newcomer {
+interface Newcomer {
   /** The memory that its hello takes so far. */
   holds(bytes: number): void
   /** It has said hello, or is gone; calling it twice is once. */
