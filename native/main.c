@@ -160,7 +160,9 @@ static int finish(int status, bool forgets) {
 }
 
 static int answer_without_daemon(Outcome outcome, const char *why, bool is_refused, int64_t waited_ms) {
-  char *fault = is_refused ? join(why, "; the plexus daemon is not asked", NULL) : daemon_fault(why, waited_ms);
+  char *fault;
+  if (outcome == BROKEN) fault = join(why, "; shim and daemon of this node must be of releases that fit", NULL);
+  else fault = is_refused ? join(why, "; the plexus daemon is not asked", NULL) : daemon_fault(why, waited_ms);
   switch (session.verb) {
     case VERB_ADD: {
       if (session.has_executed)
@@ -230,6 +232,8 @@ static int print_usage(void) {
 int main(int count, char **arguments) {
   prepare_descriptors();
   prepare_signals();
+  // What tells Node.js how to run is not meant for the fallback, nor for delegates, as with bin/plexus.
+  unsetenv("NODE_OPTIONS");
   const char *command = variable("CNI_COMMAND");
   if (count == 2 && strcmp(arguments[1], "--version") == 0) {
     write_stdout(slice_of("plexus " PLEXUS_VERSION "\n"));

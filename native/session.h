@@ -35,6 +35,8 @@ typedef struct {
   /* Exits wait for those that follow by themselves. */
   bool holds_exits;
   bool has_heard, has_executed, is_cancelled, is_lost;
+  /* What the daemon asked for and must not; NULL when it did not. */
+  char *breach;
   /* It has waited for the daemon in vain: no use to ask again. */
   bool is_silent;
   /* Why the connection ended, for the error. */

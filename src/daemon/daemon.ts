@@ -9,14 +9,16 @@ import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../
 import { openJournalDir } from '../journal/journal.ts'
 import { sweepStatus } from '../store/status-files.ts'
 import { openAdmission } from './admission.ts'
+import { openAgents } from './agents.ts'
 import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
-import { openErrands } from './errands.ts'
+import { AGENT_LIMITS, openErrands, SHIM_LIMITS } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
 import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
+import { openNewcomers, openRefusals } from './newcomers.ts'
 import { openReadiness } from './readiness.ts'
 import { serveShim } from './session.ts'
 import { listen, type SocketServer } from './socket-server.ts'
@@ -99,6 +101,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     waiting: () => admission.waiting,
     journal: openJournalSize(stateDir),
     errands: () => errands.pending,
+    agents: () => agents.connected,
     isConfValid: () => watch.fault === undefined,
     isReady: async () => (await readiness()).isReady,
     droppedLogLines: daemonLog.dropped,
@@ -142,6 +145,24 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     return { isReady: fault === undefined, reason: oneLine(reason) }
   }
 
+  const agents = openAgents({
+    run: async (agent) => {
+      active++
+      try {
+        const conf = currentConf()
+        await errands.run(agent, conf, clusters.of(conf), AGENT_LIMITS)
+      } finally {
+        active--
+      }
+    },
+    changed: (connected) => log.info({ connected }, 'agents'),
+    fault: (error) => log.error(`errands cannot be done: ${error.message}`),
+  })
+  const newcomers = openNewcomers()
+  const refused = openRefusals(
+    (reason, others) => log.warn({ reason: reason.slice(0, 300), others }, 'a peer was sent away'),
+    () => performance.now(),
+  )
   const accept = (socket: Socket): void => {
     sockets.add(socket)
     silent.add(socket)
@@ -167,7 +188,10 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
       errands: (session, conf) =>
-        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf)),
+        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf), SHIM_LIMITS),
+      newcomers,
+      refused,
+      agent: (agent) => agents.join(agent),
     })
   }
 
@@ -189,6 +213,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
+    void agents.work()
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   scanAgain()
@@ -234,6 +259,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       await nextTurn()
       await nextTurn()
       server.close()
+      agents.close()
       const isUnderWay = (now: number): boolean =>
         (active > 0 && now < end) || (silent.size > 0 && now < Math.min(end, start + HELLO_GRACE_MS))
       while (isUnderWay(performance.now())) await delay(20)

@@ -1,5 +1,5 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { createServer, type Server, type Socket } from 'node:net'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -29,8 +29,10 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
       { hint: `chown ${uid} ${directory} && chmod 0700 ${directory}` },
     )
   }
+  const prefix = `.${basename(path)}-`
+  await removeStale(directory, prefix)
   // In containers every daemon may be process 1.
-  const temporary = join(directory, `.${basename(path)}-${process.pid}-${Date.now().toString(36)}`)
+  const temporary = join(directory, `${prefix}${process.pid}-${Date.now().toString(36)}`)
   rmSync(temporary, { force: true })
   const server = createServer(accept)
   await new Promise<void>((resolve, reject) => {
@@ -41,6 +43,35 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
   renameSync(temporary, path)
   const { ino, dev } = lstatSync(path)
   return { close: () => closeServer(server, path, { ino, dev }) }
+}
+
+/** A socket has its name for a moment before it listens. */
+const STALE_AFTER_MS = 10_000
+const CONNECT_TIMEOUT_MS = 1000
+
+/** Removes what daemons left that ended between making their socket and renaming it. */
+async function removeStale(directory: string, prefix: string): Promise<void> {
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(prefix)) continue
+    const path = join(directory, name)
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    if (stat?.isSocket() !== true || Date.now() - stat.mtimeMs < STALE_AFTER_MS) continue
+    if (await isRefused(path)) rmSync(path, { force: true })
+  }
+}
+
+/** Whether nobody listens on a socket any more; no answer is no proof of that. */
+function isRefused(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    const settle = (isGone: boolean): void => {
+      socket.destroy()
+      resolve(isGone)
+    }
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => settle(false))
+    socket.once('connect', () => settle(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ECONNREFUSED'))
+  })
 }
 
 function closeServer(server: Server, path: string, ours: { ino: number; dev: number }): void {

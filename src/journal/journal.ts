@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsync,
   ftruncateSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
@@ -49,6 +51,8 @@ export interface OpenJournal {
   published(): void
   undone(...ids: readonly number[]): void
   attempted(): void
+  /** Whether it still is what is found under its key. */
+  isCurrent(): boolean
   /** Waits until file and directory are on disk. */
   sync(): Promise<void>
   close(): void
@@ -107,6 +111,11 @@ export function openJournalDir(stateDir: string): Journal {
       published: () => append(FrameKind.published, []),
       undone: (...ids) => append(FrameKind.undone, ...ids.map((id) => [id])),
       attempted: () => append(FrameKind.attempted, []),
+      isCurrent: () => {
+        const there = statSync(pathOf(key), { throwIfNoEntry: false })
+        const ours = fstatSync(fd)
+        return there !== undefined && there.ino === ours.ino && there.dev === ours.dev
+      },
       sync: async () => {
         await synced.catch((error) => {
           throw ioError(`journal ${pathOf(key)} cannot be written`, error)

@@ -19,6 +19,7 @@ function filledMetrics(): Metrics {
     waiting: () => 2,
     journal: async () => ({ records: 3, bytes: 300 }),
     errands: () => 4,
+    agents: () => 5,
     isConfValid: () => true,
     isReady: async () => true,
     droppedLogLines: () => 5,

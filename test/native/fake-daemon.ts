@@ -48,7 +48,7 @@ export function execFields(call: Partial<ExecFields>): ExecFields {
     type: 'stub',
     command: 'ADD',
     containerId: 'pod-1',
-    netns: '',
+    netns: call.command === undefined || call.command === 'ADD' ? '/run/netns/none' : '',
     ifName: 'eth0',
     args: '',
     stdin: '{"cniVersion":"1.0.0","name":"n","type":"stub"}',
