@@ -11,10 +11,10 @@ import { testNode } from '../rig/test-node.ts'
 import { watchEffects } from './effects.ts'
 
 /** How a daemon gives way: `restart` stops it before the next one starts, `take-over` after. */
-export type Replacement = 'restart' | 'take-over'
+type Replacement = 'restart' | 'take-over'
 
 /** A stream of pods, and what happens to the daemon meanwhile. */
-export interface Stream {
+interface Stream {
   readonly pods: number
   readonly perSecond: number
   /** Spread evenly over the stream. */
