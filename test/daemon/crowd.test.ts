@@ -27,6 +27,8 @@ async function each(work: (pod: TestPod) => Promise<PlexusRun>): Promise<PlexusR
 spec('a crowd of pods at once', (it) => {
   it.before(async () => {
     node = await stubNode()
+    // One link for each pod: the crowd is at the daemon, not in the kernel.
+    node.alpha.behave({ add: { lease: node.leaseDir }, del: { lease: node.leaseDir } })
     pods = await Promise.all(
       Array.from({ length: CROWD }, (_, number) =>
         node.pod({ name: `pod-${number}`, networks: 'alpha-net' }),
@@ -42,7 +44,8 @@ spec('a crowd of pods at once', (it) => {
     assert.is(leases(node.leaseDir).length, 2 * CROWD)
     assert.is(journalFiles(node.stateDir).length, CROWD)
     for (const run of await each((pod) => pod.run('DEL', { executable }))) assertDone(run)
-    await eventually(() => node.assertClean(before))
+    // A daemon that is busy for longer than delWait leaves its DELs to the shim, and the network-status behind.
+    await eventually(() => assertNothingLeft(before))
     assert.is(await daemon.stop(), 0)
   })
 

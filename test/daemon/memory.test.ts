@@ -22,7 +22,10 @@ spec('memory of the daemon', (it) => {
   it("200 ADDs at once, delegates of 60 MiB each: all succeed, and none of it is the daemon's", async () => {
     const node = await stubNode()
     const { shim: executable, start } = installDaemon(node, { shim: { addWait: '10', delWait: '2' } })
-    node.behave(node.primary, { add: { occupyMiB: DELEGATE_MIB, sleepMs: 50 } })
+    node.primary.behave({
+      add: { occupyMiB: DELEGATE_MIB, sleepMs: 50, lease: node.leaseDir },
+      del: { lease: node.leaseDir },
+    })
     const pods = await Promise.all(
       Array.from({ length: PODS }, (_, number) => node.pod({ name: `pod-${number}`, networks: '' })),
     )
