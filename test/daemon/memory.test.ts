@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, stubNode } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
+import { assertNothingLeft } from '../rig/leftovers.ts'
 import type { PlexusRun } from '../rig/plexus.ts'
 import type { StubCall } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
@@ -49,7 +50,7 @@ spec('memory of the daemon', (it) => {
     const { peakMiB } = memoryOf(daemon.pid)
     assert.ok(peakMiB < LIMIT_MIB, `${peakMiB} MiB`)
     for (const run of await each('DEL')) assertDone(run)
-    await eventually(() => node.assertClean(before))
+    await eventually(() => assertNothingLeft(before))
     assert.is(await daemon.stop(), 0)
   })
 })
