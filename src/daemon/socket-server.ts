@@ -1,7 +1,7 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
-import { CniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 
 /** A listening socket. */
@@ -15,20 +15,13 @@ export interface SocketServer {
  * socket is made under another name and renamed over the old one, so that one that listens is always
  * there: a new daemon takes over while the old one drains (design §6).
  *
- * @throws {CniError} Io when the directory is not root's alone.
+ * @throws {CniError} Io when the directory is not root's alone, or something else than a socket has the path.
  */
 export async function listen(path: string, accept: (socket: Socket) => void): Promise<SocketServer> {
   const directory = dirname(path)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const stat = lstatSync(directory)
-  const uid = process.getuid?.() ?? 0
-  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
-    throw new CniError(
-      CniErrorCode.Io,
-      `socket directory ${directory} must be a directory of uid ${uid} with mode 0700, it has uid ${stat.uid} and mode ${(stat.mode & 0o7777).toString(8)}`,
-      { hint: `chown ${uid} ${directory} && chmod 0700 ${directory}` },
-    )
-  }
+  checkDirectory(directory)
+  checkPath(path)
   const prefix = `.${basename(path)}-`
   await removeStale(directory, prefix)
   // In containers every daemon may be process 1.
@@ -39,10 +32,42 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
     server.once('error', reject)
     server.listen({ path: temporary, backlog: 1024 }, () => resolve())
   })
-  chmodSync(temporary, 0o600)
-  renameSync(temporary, path)
-  const { ino, dev } = lstatSync(path)
-  return { close: () => closeServer(server, path, { ino, dev }) }
+  try {
+    chmodSync(temporary, 0o600)
+    renameSync(temporary, path)
+    const { ino, dev } = lstatSync(path)
+    return { close: () => closeServer(server, path, { ino, dev }) }
+  } catch (error) {
+    // One that nobody can find would keep the process alive.
+    server.close()
+    throw toCniError(error, CniErrorCode.Io).at(`socket ${path}`)
+  }
+}
+
+function checkDirectory(directory: string): void {
+  const stat = lstatSync(directory)
+  const uid = process.getuid?.() ?? 0
+  if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return
+  const fault = stat.isDirectory()
+    ? `it has uid ${stat.uid} and mode ${(stat.mode & 0o7777).toString(8)}`
+    : 'it is a link or a file'
+  throw new CniError(
+    CniErrorCode.Io,
+    `socket directory ${directory} must be a directory of uid ${uid} with mode 0700, ${fault}`,
+    {
+      hint: stat.isDirectory()
+        ? `chown ${uid} ${directory} && chmod 0700 ${directory}`
+        : 'name the directory itself in "socket"',
+    },
+  )
+}
+
+/** The socket of an earlier daemon is replaced; what is none may be somebody's file. */
+function checkPath(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? true) return
+  throw new CniError(CniErrorCode.Io, `${path} is no socket, it is left alone`, {
+    hint: 'remove it, or give the daemon another "socket"',
+  })
 }
 
 /** A socket has its name for a moment before it listens. */
