@@ -8,6 +8,7 @@ import {
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
 import { manifestStore } from '../store/manifests.ts'
+import { spareMemory } from './spare-memory.ts'
 
 /** The clusters that requests are about: one, as a rule, that of the daemon's own configuration. */
 export interface ClusterStores {
@@ -29,9 +30,10 @@ interface Source {
 export function openClusterStores(warn: (message: string) => void): ClusterStores {
   const stores = new Map<string, ClusterStore>()
   const followed = new Map<string, KubernetesStore>()
+  const listed = spareMemory()
 
   const follow = (key: string, credentials: CredentialSource, stateDir: string): KubernetesStore => {
-    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn })
+    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn, listed })
     followed.set(key, store)
     return store
   }

@@ -29,6 +29,8 @@ export interface KubernetesStoreOptions {
    * lookup is a request: for a process that ends after one.
    */
   readonly nodeName?: string
+  /** Told when all pods or all NADs were read. */
+  readonly listed?: () => void
   readonly warn: (message: string) => void
   readonly limits?: Partial<KubernetesLimits>
 }
@@ -117,6 +119,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           fieldSelector: `spec.nodeName=${nodeName}`,
           accept: METADATA,
           parse: toPod,
+          listed: () => options.listed?.(),
           report: report(`pods of node ${nodeName}`),
         })
   const nads: Informer<NetworkAttachmentDefinition> | undefined =
@@ -134,6 +137,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           },
           listed: () => {
             for (const key of files.keys()) if (!isKnown(key)) files.update(key, undefined)
+            options.listed?.()
           },
           report: report('NADs'),
         })
