@@ -161,7 +161,7 @@ function nadNotFound(
     return new CniError(
       CniErrorCode.InvalidNetworkConfig,
       `NAD ${namespace}/${name} cannot be looked up: the net-conf names no cluster`,
-      { hint: 'set "manifests" in the net-conf' },
+      { hint: 'set "kubeconfig" or "manifests" in the net-conf' },
     )
   }
   return new CniError(

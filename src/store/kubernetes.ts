@@ -77,6 +77,8 @@ const METADATA = {
   list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json',
 }
 const RETRY_PAUSE_MS = 200
+/** Any pod can ask for any number of NADs that do not exist. */
+const MOST_MISSING = 1000
 
 /** Annotations that are read of a pod; all others stay out of memory. */
 const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
@@ -231,6 +233,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
     }
     files.update(key, undefined)
+    if (missing.size >= MOST_MISSING) missing.clear()
     if (nads?.isListed && nads.fault === undefined) missing.set(key, performance.now() + limits.missingMs)
     return undefined
   }

@@ -5,6 +5,7 @@ import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { type PlexusCall, runPlexus } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
+import { leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -72,6 +73,43 @@ spec('a pod of a real cluster', (it) => {
     )
     scene.proxy.fault = () => 'hang'
     assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('is undone as it was made, whatever has become of its NADs and of itself', async () => {
+    const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    await scene.createNad({ name: 'changing', config: node.bridge(93) })
+    await scene.createNad({ name: 'going', config: node.bridge(94) })
+    const pod = await podWith('outlived', 'changing,going')
+    assertAdded(await pod.run('ADD', { executable, conf: conf() }))
+    await scene.updateNad('changing', { cniVersion: '1.0.0', type: 'no-such-plugin' })
+    await scene.deleteNad('going')
+    await scene.deletePod('outlived')
+    assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
+    assert.equal(leases(node.leaseDir), [])
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('that is deleted, or made anew, while it is attached: the answer is right, nobody is told', async () => {
+    const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const pod = await podWith('replaced', 'net-a')
+    await scene.deletePod('replaced')
+    const uid = await scene.createPod({ name: 'replaced' })
+    assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'expected pod UID', uid)
+    await scene.deletePod('replaced')
+    await eventually(async () => {
+      assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'not known to the cluster')
+    })
     assert.equal(
       (await pod.netns.links()).map(({ ifname }) => ifname),
       ['lo'],
