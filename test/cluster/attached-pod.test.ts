@@ -146,6 +146,20 @@ spec('a pod of a real cluster', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
+  it('gets its networks from the cluster that the daemon was told of last', async () => {
+    const options = { server: 'https://127.0.0.1:1', ca: scene.api.authority.ca, token: 'node-token' }
+    const wrong = writeKubeconfig(options)
+    const { shim: executable, configure, start } = installDaemon(node, { conf: { kubeconfig: wrong } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const pod = await podWith('moved', 'net-a')
+    assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'ECONNREFUSED')
+    configure({ kubeconfig })
+    await eventually(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })), 15_000)
+    assert.is((await daemon.get('/readyz')).body.trim(), 'ready')
+    assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    assert.is(await daemon.stop(), 0)
+  })
+
   it('gets its networks from the standalone plugin, one read for each object and one write', async () => {
     // In the machine's own namespace, from which the API server is reached: nothing is made there.
     const loopback = { cniVersion: '1.0.0', name: 'inner', type: 'loopback' }
