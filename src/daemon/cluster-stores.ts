@@ -8,6 +8,7 @@ import {
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
 import { manifestStore } from '../store/manifests.ts'
+import { spareMemory } from './spare-memory.ts'
 
 /** The clusters that requests are about: one, as a rule, that of the daemon's own configuration. */
 export interface ClusterStores {
@@ -29,9 +30,14 @@ interface Source {
 export function openClusterStores(warn: (message: string) => void): ClusterStores {
   const stores = new Map<string, ClusterStore>()
   const followed = new Map<string, KubernetesStore>()
+  const listed = spareMemory()
+
+  /** Of earlier configurations: a request that began with one may still ask, and nothing follows them. */
+  const retired = new Set<string>()
 
   const follow = (key: string, credentials: CredentialSource, stateDir: string): KubernetesStore => {
-    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn })
+    if (retired.has(key)) return kubernetesStore({ credentials, stateDir, warn })
+    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn, listed })
     followed.set(key, store)
     return store
   }
@@ -57,7 +63,7 @@ export function openClusterStores(warn: (message: string) => void): ClusterStore
       const source = sourceOf(conf)
       if (source === undefined) return undefined
       const known = stores.get(source.key) ?? source.open()
-      stores.set(source.key, known)
+      if (!retired.has(source.key)) stores.set(source.key, known)
       return known
     },
     get fault() {
@@ -67,7 +73,9 @@ export function openClusterStores(warn: (message: string) => void): ClusterStore
     async close(except) {
       const kept = except === undefined ? undefined : sourceOf(except)?.key
       const closing = [...followed].filter(([key]) => key !== kept)
+      if (kept !== undefined) retired.delete(kept)
       for (const [key] of closing) {
+        retired.add(key)
         followed.delete(key)
         stores.delete(key)
       }

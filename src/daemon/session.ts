@@ -176,7 +176,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   let queueMs = 0
   const mayFollow = services.hasErrands()
   try {
-    connection.send(encodeMessage.hello(agreeOnVersion(hello), ''))
+    connection.sendSoon(encodeMessage.hello(agreeOnVersion(hello), ''))
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)

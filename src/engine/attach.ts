@@ -31,8 +31,8 @@ export interface AttachEvents {
   dropped(attachment: RecordedAttachment): void
   /** When it failed: its calls that never began their work, so that nothing of theirs can be left. */
   spared(ids: readonly number[]): void
-  /** When its last plugin succeeded. */
-  attached(attached: Attached): void
+  /** When their last plugins succeeded. */
+  attached(attached: readonly Attached[]): void
   /** When an attachment failed that the pod called optional. */
   failedOptional(attachment: RecordedAttachment, error: CniError): Promise<void>
 }
@@ -129,6 +129,7 @@ async function attachInOrder(
       if (begun.length > 0) events.started(begun.map((step) => step.attachment))
     })
     let failed: Round['failed']
+    const up: Attached[] = []
     for (const [index, end] of ends.entries()) {
       const step = steps[index]
       if (step === undefined) continue
@@ -137,7 +138,7 @@ async function attachInOrder(
         position = step.position + 1
         if (position < step.attachment.plugins.length) continue
         const done = { attachment: step.attachment, ...end }
-        events.attached(done)
+        up.push(done)
         if (failed === undefined) attached.push(done)
         before = undefined
         position = 0
@@ -149,6 +150,7 @@ async function attachInOrder(
         failed ??= { attachment: step.attachment, error: isDropped ? overtime(context, step) : end.error }
       }
     }
+    if (up.length > 0) events.attached(up)
     if (failed !== undefined) return { attached, failed }
   }
 }

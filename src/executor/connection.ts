@@ -7,6 +7,10 @@ import { decodeFrame, type Frame, MAX_FRAME_BYTES } from './frame.ts'
 export interface Connection {
   /** Writes frames that belong together at once. */
   send(...frames: readonly Buffer[]): void
+  /** Sends a frame with the next one, or by itself when none follows in this turn of the event loop. */
+  sendSoon(frame: Buffer): void
+  /** Sends a frame with the next one, or by itself when none follows in this turn of the event loop. */
+  sendSoon(frame: Buffer): void
   /** Closes it; `reason` is for whoever waits. */
   close(reason?: string): void
 }
@@ -91,10 +95,18 @@ export function openConnection(socket: Socket, events: ConnectionEvents): Connec
     finish(new CniError(CniErrorCode.Io, `socket: ${error.message}`, { cause: error })),
   )
   socket.on('close', () => finish(undefined))
+  let soon: Buffer[] = []
+  const send = (frames: readonly Buffer[]): void => {
+    const all = soon.length === 0 ? frames : [...soon, ...frames]
+    soon = []
+    if (isClosed || all.length === 0) return
+    socket.write(all.length === 1 ? (all[0] ?? Buffer.alloc(0)) : Buffer.concat(all))
+  }
   return {
-    send: (...frames) => {
-      if (!isClosed)
-        socket.write(frames.length === 1 ? (frames[0] ?? Buffer.alloc(0)) : Buffer.concat(frames))
+    send: (...frames) => send(frames),
+    sendSoon: (frame) => {
+      soon.push(frame)
+      setImmediate(() => send([]))
     },
     close: (reason) =>
       finish(reason === undefined ? undefined : new CniError(CniErrorCode.TryAgainLater, reason)),

@@ -130,6 +130,8 @@ export function openJournalDir(stateDir: string): Journal {
       const path = pathOf(key)
       let bytes: Buffer
       try {
+        // Nearly always so at an ADD, and an exception costs more than the question.
+        if (statSync(path, { throwIfNoEntry: false }) === undefined) return { state: 'absent' }
         bytes = readFileSync(path)
       } catch (error) {
         if (isAbsent(error)) return { state: 'absent' }
@@ -138,10 +140,9 @@ export function openJournalDir(stateDir: string): Journal {
       const decoded = decodeJournal(bytes)
       if (decoded.state === 'newer') return { state: 'newer', error: newerFormat(path, decoded.version) }
       const isDamaged = decoded.state === 'damaged'
-      return {
-        state: isDamaged ? 'damaged' : 'intact',
-        record: toJournalRecord(decoded.frames, isDamaged, readBootId()),
-      }
+      const record = toJournalRecord(decoded.frames, isDamaged, readBootId())
+      if (decoded.state === 'torn') record.tornAt = decoded.lengthBytes
+      return { state: isDamaged ? 'damaged' : 'intact', record }
     },
     keys() {
       return readNames(sandboxes).flatMap((containerId) =>
@@ -196,9 +197,8 @@ export function openJournalDir(stateDir: string): Journal {
       const path = pathOf(key)
       try {
         const fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
-        const decoded = decodeJournal(readFileSync(path))
         // A torn frame is cut off, so that what is appended now can be read.
-        if (decoded.state === 'torn') ftruncateSync(fd, decoded.lengthBytes)
+        if (record.tornAt !== undefined) ftruncateSync(fd, record.tornAt)
         return openAt(key, fd, record, Promise.resolve())
       } catch (error) {
         throw ioError(`journal ${path} cannot be opened`, error)

@@ -29,6 +29,8 @@ export interface KubernetesStoreOptions {
    * lookup is a request: for a process that ends after one.
    */
   readonly nodeName?: string
+  /** Told when all pods or all NADs were read. */
+  readonly listed?: () => void
   readonly warn: (message: string) => void
   readonly limits?: Partial<KubernetesLimits>
 }
@@ -75,6 +77,8 @@ const METADATA = {
   list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json',
 }
 const RETRY_PAUSE_MS = 200
+/** Any pod can ask for any number of NADs that do not exist. */
+const MOST_MISSING = 1000
 
 /** Annotations that are read of a pod; all others stay out of memory. */
 const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
@@ -117,6 +121,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           fieldSelector: `spec.nodeName=${nodeName}`,
           accept: METADATA,
           parse: toPod,
+          listed: () => options.listed?.(),
           report: report(`pods of node ${nodeName}`),
         })
   const nads: Informer<NetworkAttachmentDefinition> | undefined =
@@ -134,6 +139,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           },
           listed: () => {
             for (const key of files.keys()) if (!isKnown(key)) files.update(key, undefined)
+            options.listed?.()
           },
           report: report('NADs'),
         })
@@ -227,6 +233,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
     }
     files.update(key, undefined)
+    if (missing.size >= MOST_MISSING) missing.clear()
     if (nads?.isListed && nads.fault === undefined) missing.set(key, performance.now() + limits.missingMs)
     return undefined
   }
