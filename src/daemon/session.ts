@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
@@ -73,7 +73,7 @@ const SHIM_ANSWER_MS = 10_000
 const PARALLEL_UP_TO = availableParallelism()
 
 /** Serves one shim: its hello is the request, all else follows from the engine. */
-export function serveShim(socket: Socket, services: SessionServices): void {
+export function serveShim(socket: Duplex, services: SessionServices): void {
   const controller = new AbortController()
   const helloTimer = setTimeout(() => connection.close('no hello'), HELLO_TIMEOUT_MS)
   helloTimer.unref()

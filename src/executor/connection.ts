@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { decodeFrame, type Frame, MAX_FRAME_BYTES } from './frame.ts'
@@ -32,7 +32,7 @@ const LEAST_ROOM_BYTES = 4096
  * not fill it, closes the connection. What has come of a frame takes at most twice its bytes, also when
  * they come one by one.
  */
-export function openConnection(socket: Socket, events: ConnectionEvents): Connection {
+export function openConnection(socket: Duplex, events: ConnectionEvents): Connection {
   let room = Buffer.alloc(0)
   let usedBytes = 0
   let isClosed = false

@@ -126,7 +126,8 @@ export function remoteExecutor(
       const plugins = new Map<string, PluginFile | undefined>(
         types.map((type, index) => {
           const { state = '-', text = '' } = found.plugins[index] ?? {}
-          return [type, state === '-' || state === '!' ? undefined : { path: text, isPlexus: state === 'p' }]
+          if (state === '-') return [type, undefined]
+          return [type, state === '!' ? { path: '', isPlexus: false, refusal: text } : { path: text, isPlexus: state === 'p' }]
         }),
       )
       const answer: HostFacts = {
