@@ -129,6 +129,7 @@ static Outcome ask_daemon(char **why, bool *is_refused) {
     if (state == CONNECTED) {
       if (send_hello(&session)) {
         // Made while the daemon thinks.
+        if (session.verb == VERB_ADD) send_facts(&session);
         if (session.verb <= VERB_DEL && session.guard.pipe < 0) session.guard = start_guard(&session.lock);
         outcome = serve(&session);
       } else session.reason = join("the daemon has closed the connection", NULL);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ enum {
 };
 
 /* Bits of the flags of hello, facts and done. */
-enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
+enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FACTS_FOLLOW = 4, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
 
 extern char **environ;
 
@@ -122,6 +123,23 @@ static void add_environment(Buffer *frame) {
   end_field(frame, field);
 }
 
+/* What changes when a plugin is put into one of the folders or taken away. */
+static void add_folder_marks(Buffer *frame, const SearchPath *search) {
+  size_t field = begin_field(frame);
+  for (size_t i = 0; i < search->count; i++) {
+    struct stat there;
+    char *path = slice_copy(search->directories[i]);
+    if (stat(path, &there) == 0) {
+      buffer_number(frame, (uint64_t)there.st_ino);
+      buffer_text(frame, ":");
+      buffer_number(frame, (uint64_t)there.st_mtim.tv_sec * 1000000000u + (uint64_t)there.st_mtim.tv_nsec);
+    }
+    buffer_add(frame, "", 1);
+    free(path);
+  }
+  end_field(frame, field);
+}
+
 bool send_hello(Session *session) {
   Buffer hello = {0};
   size_t frame = begin_frame(&hello, KIND_HELLO), field;
@@ -133,13 +151,15 @@ bool send_hello(Session *session) {
   field = begin_field(&hello);
   add_netns_id(&hello, session->netns);
   end_field(&hello, field);
-  add_number(&hello, (is_own_netns(session->netns) ? FLAG_HOST_NETNS : 0) | (is_agent ? FLAG_AGENT : 0));
+  int flags = (is_own_netns(session->netns) ? FLAG_HOST_NETNS : 0) | (is_agent ? FLAG_AGENT : 0);
+  add_number(&hello, (uint32_t)(flags | (session->verb == VERB_ADD ? FLAG_FACTS_FOLLOW : 0)));
   field = begin_field(&hello);
   for (size_t i = 0; i < session->search.count; i++) {
     buffer_slice(&hello, session->search.directories[i]);
     buffer_add(&hello, "", 1);
   }
   end_field(&hello, field);
+  add_folder_marks(&hello, &session->search);
   // stdin is the last field and is not copied.
   put_u32(buffer_reserve(&hello, 4), (uint32_t)session->stdin_bytes.size);
   hello.size += 4;
@@ -152,10 +172,8 @@ bool send_hello(Session *session) {
   return sent;
 }
 
-static bool answer_probe(Session *session, Slice fields) {
-  Slice netns, type;
-  if (!next_field(&fields, &netns) || slice_has_nul(netns)) return false;
-  char *path = slice_copy(netns);
+/* Begins a facts frame with what is known of a netns. */
+static size_t begin_facts(Session *session, const char *path) {
   Buffer *out = &session->connection.out;
   size_t frame = begin_frame(out, KIND_FACTS);
   size_t identity = begin_field(out);
@@ -176,6 +194,20 @@ static bool answer_probe(Session *session, Slice fields) {
     }
   }
   end_field(out, links);
+  return frame;
+}
+
+void send_facts(Session *session) {
+  end_frame(&session->connection.out, begin_facts(session, session->netns));
+  flush(session);
+}
+
+static bool answer_probe(Session *session, Slice fields) {
+  Slice netns, type;
+  if (!next_field(&fields, &netns) || slice_has_nul(netns)) return false;
+  char *path = slice_copy(netns);
+  Buffer *out = &session->connection.out;
+  size_t frame = begin_facts(session, path);
   while (next_field(&fields, &type)) {
     Plugin plugin = find_plugin(&session->search, type);
     size_t field = begin_field(out);

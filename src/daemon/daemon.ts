@@ -8,6 +8,7 @@ import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import { sweepStatus } from '../store/status-files.ts'
+import { openFoundPlugins } from '../executor/remote.ts'
 import { openAdmission } from './admission.ts'
 import { openAgents } from './agents.ts'
 import { openClusterStores } from './cluster-stores.ts'
@@ -159,6 +160,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     fault: (error) => log.error(`errands cannot be done: ${error.message}`),
   })
   const newcomers = openNewcomers()
+  const foundPlugins = openFoundPlugins(() => performance.now())
   const refused = openRefusals(
     (reason, others) => log.warn({ reason: reason.slice(0, 300), others }, 'a peer was sent away'),
     () => performance.now(),
@@ -190,6 +192,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       errands: (session, conf) =>
         isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf), SHIM_LIMITS),
       newcomers,
+      foundPlugins,
       refused,
       agent: (agent) => agents.join(agent),
     })

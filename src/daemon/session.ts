@@ -16,7 +16,7 @@ import {
   MessageKind,
   PROTOCOL_VERSIONS,
 } from '../executor/protocol.ts'
-import { type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
+import { type FoundPlugins, type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import type { Admission } from './admission.ts'
@@ -41,6 +41,7 @@ export interface SessionServices {
   /** Told when no errand could be done, for example because the journal cannot be read. */
   errandFault(error: CniError): void
   readonly newcomers: Newcomers
+  readonly foundPlugins: FoundPlugins
   /** Told why a peer was sent away. */
   refused(reason: string): void
   /** An agent has connected. */
@@ -108,11 +109,8 @@ export function serveShim(socket: Duplex, services: SessionServices): void {
           connection.close('a frame before hello')
           return
         }
-        const executor = remoteExecutor(connection, {
-          path: hello.env.CNI_NETNS ?? '',
-          id: hello.netnsId,
-          searchPath: hello.searchPath,
-        })
+        const netns = hello.env.CNI_NETNS ?? ''
+        const executor = remoteExecutor(connection, { ...hello, netns }, services.foundPlugins)
         session = { connection, executor, hello, signal: controller.signal, lock }
         if (hello.isAgent) serveAgent(session, services)
         else void serve(session, services)

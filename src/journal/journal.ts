@@ -15,6 +15,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -121,7 +122,8 @@ export function openJournalDir(stateDir: string): Journal {
           throw ioError(`journal ${pathOf(key)} cannot be written`, error)
         })
       },
-      close: () => closeSync(fd),
+      // The flush must find its own file under this descriptor.
+      close: () => void synced.catch(() => undefined).then(() => closeSync(fd)),
     }
   }
 
@@ -188,8 +190,9 @@ export function openJournalDir(stateDir: string): Journal {
       }
       const planned = calls.map((exec) => ({ exec, isStarted: false, isUndone: false }))
       const record = { planned: meta, complete: undefined, calls: planned, isPublished: false, failedDels: 0 }
-      // The rename is lasting only with its directory; both are under way while the delegates run.
-      const synced = Promise.all([promisify(fsync)(fd), syncDirectory(directory)])
+      // The rename is lasting only with its directory; both are under way while the delegates run, which are
+      // started first.
+      const synced = nextTurn().then(() => Promise.all([syncFile(fd), syncDirectory(directory)]))
       synced.catch(() => undefined)
       return openAt(key, fd, { ...record, isDamaged: false }, synced)
     },
@@ -268,10 +271,12 @@ function writeAll(fd: number, bytes: Buffer, path: string): void {
   }
 }
 
+const syncFile = promisify(fsync)
+
 async function syncDirectory(directory: string): Promise<void> {
   const fd = openSync(directory, constants.O_RDONLY)
   try {
-    await promisify(fsync)(fd)
+    await syncFile(fd)
   } finally {
     closeSync(fd)
   }

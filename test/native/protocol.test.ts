@@ -66,7 +66,7 @@ spec('shim: protocol', (it) => {
     stubPlugin(shim.binDir, 'loose')
     const folder = join(shim.dir, 'open')
     mkdirSync(folder, { mode: 0o755 })
-    chmodSync(folder, 0o1777)
+    chmodSync(folder, 0o777)
     writeFileSync(join(folder, 'elsewhere'), '#!/bin/sh\n', { mode: 0o755 })
     symlinkSync(join(folder, 'elsewhere'), join(shim.binDir, 'linked'))
     writeFileSync(join(shim.binDir, 'writable'), '#!/bin/sh\n')
