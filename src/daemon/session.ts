@@ -70,11 +70,15 @@ const HELLO_TIMEOUT_MS = 5000
 /** A shim tries a lock without waiting, and goes when it is told that there is nothing more to do. */
 const SHIM_ANSWER_MS = 10_000
 
-/** ADDs under way up to which networks are attached in parallel: with more of them it costs throughput (design §4). */
-const PARALLEL_UP_TO = availableParallelism()
+/**
+ * ADDs under way up to which time counts more than the processor: then networks are attached in parallel, and
+ * the ends of plugins are looked at when they come. With more of them both cost throughput (design §4).
+ */
+const CALM_UP_TO = availableParallelism()
 
 /** Serves one shim: its hello is the request, all else follows from the engine. */
 export function serveShim(socket: Duplex, services: SessionServices): void {
+  const isCalm = (): boolean => services.admission.running <= CALM_UP_TO
   const controller = new AbortController()
   const helloTimer = setTimeout(() => connection.close('no hello'), HELLO_TIMEOUT_MS)
   helloTimer.unref()
@@ -110,7 +114,7 @@ export function serveShim(socket: Duplex, services: SessionServices): void {
           return
         }
         const netns = hello.env.CNI_NETNS ?? ''
-        const executor = remoteExecutor(connection, { ...hello, netns }, services.foundPlugins)
+        const executor = remoteExecutor(connection, { ...hello, netns }, services.foundPlugins, isCalm)
         session = { connection, executor, hello, signal: controller.signal, lock }
         if (hello.isAgent) serveAgent(session, services)
         else void serve(session, services)
@@ -183,7 +187,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     try {
       const answer = await runVerb({
         request: { ...request, path: [...hello.searchPath] },
-        conf: { ...conf, parallel: conf.parallel && services.admission.running <= PARALLEL_UP_TO },
+        conf: { ...conf, parallel: conf.parallel && services.admission.running <= CALM_UP_TO },
         executor: session.executor,
         journal: openJournalDir(conf.stateDir),
         store: services.store(conf),

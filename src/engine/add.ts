@@ -114,7 +114,7 @@ async function attachPod(
     spared: (ids) => {
       for (const id of ids) spared.add(id)
     },
-    attached: (up) => open.undo(up.flatMap(({ attachment, raw }) => undosOf(attachment, context, raw))),
+    attached: ({ attachment, raw }) => open.undo(undosOf(attachment, context, raw)),
     failedOptional: async (attachment, error) => {
       warn(`optional ${title(attachment)} is left out: ${error.message}`)
       const ids = new Set(attachment.calls)

@@ -11,7 +11,7 @@ import {
   type Executor,
   ExecutorLostError,
 } from './executor.ts'
-import { decodeNumber, ExecMode, type Frame } from './frame.ts'
+import { decodeNumber, ExecMode, type Frame, TELL_AT_ONCE } from './frame.ts'
 import {
   decodeExit,
   decodeFacts,
@@ -57,7 +57,8 @@ const FOUND_LIMIT = 256
 /** Makes an empty memory of plugins. */
 export function openFoundPlugins(now: () => number): FoundPlugins {
   const found = new Map<string, { readonly file: PluginFile; readonly until: number }>()
-  const keyOf = ({ searchPath, searchMark }: SearchedFolders): string => `${searchPath.join(':')}\0${searchMark}\0`
+  const keyOf = ({ searchPath, searchMark }: SearchedFolders): string =>
+    `${searchPath.join(':')}\0${searchMark}\0`
   return {
     find(hello, types) {
       const prefix = keyOf(hello)
@@ -85,11 +86,13 @@ export function openFoundPlugins(now: () => number): FoundPlugins {
 /**
  * @param hello Who is connected.
  * @param foundPlugins What other shims have found.
+ * @param isCalm Whether there is time to look at each end when it comes, instead of at all of them together.
  */
 export function remoteExecutor(
   connection: Connection,
   hello: Pick<Hello, 'netnsId' | 'factsFollow' | 'searchPath' | 'searchMark'> & { readonly netns: string },
   foundPlugins: FoundPlugins,
+  isCalm: () => boolean,
 ): RemoteExecutor {
   const exits = new Map<number, Waiting<ExitMessage>>()
   const facts: Waiting<Facts>[] = []
@@ -142,7 +145,8 @@ export function remoteExecutor(
     const frames: Buffer[] = []
     const answers = calls.map((call, index) => {
       const id = nextId++
-      const mode = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
       frames.push(encodeMessage.exec({ ...call, id, mode, timeoutMs: Math.ceil(call.timeoutMs) }))
       const answer = ask<ExitMessage>(
         // The last one sends them all.
@@ -179,14 +183,22 @@ export function remoteExecutor(
 
   return {
     async probe(path, types) {
-      const known = early !== undefined && isUntouched && path === hello.netns ? foundPlugins.find(hello, types) : undefined
+      const known =
+        early !== undefined && isUntouched && path === hello.netns
+          ? foundPlugins.find(hello, types)
+          : undefined
       if (known !== undefined && early !== undefined) return toHostFacts(await early, known, hello.searchPath)
       const found = await probe(path, types)
       const plugins = new Map<string, PluginFile | undefined>(
         types.map((type, index) => {
           const { state = '-', text = '' } = found.plugins[index] ?? {}
           if (state === '-') return [type, undefined]
-          return [type, state === '!' ? { path: '', isPlexus: false, refusal: text } : { path: text, isPlexus: state === 'p' }]
+          return [
+            type,
+            state === '!'
+              ? { path: '', isPlexus: false, refusal: text }
+              : { path: text, isPlexus: state === 'p' },
+          ]
         }),
       )
       foundPlugins.keep(hello, plugins)
