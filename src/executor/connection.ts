@@ -7,7 +7,7 @@ import { decodeFrame, type Frame, MAX_FRAME_BYTES } from './frame.ts'
 export interface Connection {
   /** Writes frames that belong together at once. */
   send(...frames: readonly Buffer[]): void
-  /** Sends a frame with the next one, or by itself when none follows in this turn of the event loop. */
+  /** Sends a frame with the next one, or by itself when none follows soon. */
   sendSoon(frame: Buffer): void
   /** Sends a frame with the next one, or by itself when none follows in this turn of the event loop. */
   sendSoon(frame: Buffer): void
@@ -26,6 +26,9 @@ export interface ConnectionEvents {
 
 /** Bytes that a frame in pieces gets at first; it doubles as more of it comes. */
 const LEAST_ROOM_BYTES = 4096
+
+/** A shim waits a second at least for its first frame. */
+const SOON_MS = 100
 
 /**
  * Reads frames off a socket, whatever pieces they come in. A frame that is too long, or whose fields do
@@ -106,7 +109,7 @@ export function openConnection(socket: Duplex, events: ConnectionEvents): Connec
     send: (...frames) => send(frames),
     sendSoon: (frame) => {
       soon.push(frame)
-      setImmediate(() => send([]))
+      setTimeout(() => send([]), SOON_MS).unref()
     },
     close: (reason) =>
       finish(reason === undefined ? undefined : new CniError(CniErrorCode.TryAgainLater, reason)),

@@ -1,4 +1,5 @@
 import {
+  close,
   closeSync,
   constants,
   fstatSync,
@@ -123,7 +124,7 @@ export function openJournalDir(stateDir: string): Journal {
         })
       },
       // The flush must find its own file under this descriptor.
-      close: () => void synced.catch(() => undefined).then(() => closeSync(fd)),
+      close: () => void synced.catch(() => undefined).then(() => closeLater(fd)),
     }
   }
 
@@ -272,6 +273,12 @@ function writeAll(fd: number, bytes: Buffer, path: string): void {
 }
 
 const syncFile = promisify(fsync)
+
+/** The last descriptor of a file that is gone has the kernel free its blocks: nobody waits for that. */
+function closeLater(fd: number): void {
+  // Nothing can be done about it, and nothing is lost: what counts has been flushed.
+  close(fd, () => undefined)
+}
 
 async function syncDirectory(directory: string): Promise<void> {
   const fd = openSync(directory, constants.O_RDONLY)
