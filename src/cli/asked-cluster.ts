@@ -73,12 +73,18 @@ export function openAskedCluster(
 function askedCluster(source: string, credentials: CredentialSource): AskedCluster {
   const store = kubernetesStore({ credentials, warn: () => undefined, limits: { readMs: READ_MS } })
   let server: string | null = null
+  /** It did not answer: waiting as long for each further object would help nobody. */
+  let silence: CniError | undefined
   const asking = async <Answer>(ask: () => Promise<Answer>): Promise<Answer> => {
+    if (silence !== undefined) throw silence
     try {
       server = credentials.current().server
       return await ask()
     } catch (error) {
-      throw toAskingError(toCniError(error), source)
+      const fault = toAskingError(toCniError(error), source)
+      if (error instanceof CniError && error.cause instanceof ApiError && error.cause.status === undefined)
+        silence = fault
+      throw fault
     }
   }
   return {
