@@ -36,15 +36,21 @@ export function showText(shown: ShownPod, style: Styler): string {
 
 function statusText(where: string, entries: readonly NetworkStatusEntry[], style: Styler): string {
   const rows = entries.map((entry) => [
-    entry.name,
-    entry.interface,
-    entry.ips?.join(','),
-    entry.mac,
-    entry.gateway?.join(','),
+    cellText(entry.name),
+    cellText(entry.interface),
+    cellText(entry.ips),
+    cellText(entry.mac),
+    cellText(entry.gateway),
     entry.default ? 'yes' : 'no',
   ])
   const head = ['NAME', 'INTERFACE', 'IPS', 'MAC', 'GATEWAY', 'DEFAULT']
   return `${title(`Network-status (${where})`, style)}${table(head, rows, style)}`
+}
+
+/** What others have written into the annotation may be anything. */
+function cellText(value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  return Array.isArray(value) ? value.map(String).join(',') : JSON.stringify(value)
 }
 
 /** What the cluster adds to the journal: agreement in a line, otherwise what it has. */
