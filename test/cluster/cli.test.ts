@@ -70,8 +70,14 @@ spec('the command line against a cluster', (it) => {
 
   it('explain: a pod of the cluster with its networks, by one read for each and without a trace', async () => {
     const stateDir = newDir()
+    const conf = join(tempDir('conf'), 'node.conf')
+    const delegates = [{ cniVersion: '1.0.0', name: 'cluster', type: 'loopback' }]
+    writeFileSync(
+      conf,
+      JSON.stringify({ cniVersion: '1.0.0', name: 'p', type: 'plexus', stateDir, delegates }),
+    )
     const before = scene.proxy.requests.length
-    const { stdout, stderr, status } = await explain('--pod', nameOf('upf'), '--state-dir', stateDir)
+    const { stdout, stderr, status } = await explain('--pod', nameOf('upf'), '--conf', conf)
     assert.is(stderr, '')
     assert.is(status, 0)
     assert.match(stdout, `Pod ${nameOf('upf')}: 2 interfaces`)
