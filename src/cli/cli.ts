@@ -3,6 +3,7 @@ import { toCniError } from '../cni/cni-error.ts'
 import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
+import type { ClusterOptions } from './asked-cluster.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
 import { packageVersion } from './installation.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
@@ -78,29 +79,34 @@ async function runCommand(args: readonly string[]): Promise<number> {
     .command(
       'list',
       'What is attached on this node',
-      (command) => withOutput(withFolders(command)),
-      async ({ stateDir, manifests, output: format }) => {
+      (command) => withOutput(withCluster(withFolders(command))),
+      async ({ stateDir, manifests, kubeconfig, context, output: format }) => {
+        assertOneSource(manifests, { kubeconfig, context })
         const { list } = await import('./list.ts')
-        exitCode = await list({ stateDir, manifests, format, style, write })
+        exitCode = await list({ stateDir, manifests, kubeconfig, context, format, style, write })
       },
     )
     .command(
       'show <pod>',
       'One pod: its interfaces, addresses, plugin calls and network-status',
       (command) =>
-        withOutput(withFolders(command))
+        withOutput(withCluster(withFolders(command)))
           .positional('pod', { type: 'string', demandOption: true, describe: 'NAMESPACE/POD' })
           .example('$0 show telco/upf-0', ''),
-      async ({ pod, stateDir, manifests, output: format }) => {
+      async ({ pod: name, stateDir, manifests, kubeconfig, context, output: format }) => {
+        assertOneSource(manifests, { kubeconfig, context })
         const { show } = await import('./show.ts')
-        exitCode = await show({ pod: parsePodName(pod), stateDir, manifests, format, style, write })
+        const pod = parsePodName(name)
+        exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
       },
     )
     .command(
       'explain [files..]',
       'What pods would get and why, and what is wrong, without running anything',
       (command) =>
-        withOutput(withFolders(command, 'Of no effect here: a plan does not depend on what is attached'))
+        withOutput(
+          withCluster(withFolders(command, 'Of no effect here: a plan does not depend on what is attached')),
+        )
           .positional('files', {
             type: 'string',
             array: true,
@@ -118,14 +124,17 @@ async function runCommand(args: readonly string[]): Promise<number> {
             defaultDescription: 'plugins are not looked for',
             describe: 'Folder of plugins to look for; may be given several times',
           })
-          .example('$0 explain pod.yaml nad.yaml --conf /etc/cni/net.d/00-plexus.conflist', ''),
-      async ({ files, pod, conf, manifests, binDir, output: format }) => {
+          .example('$0 explain pod.yaml nad.yaml --conf /etc/cni/net.d/00-plexus.conflist', '')
+          .example('$0 explain --pod telco/upf-0 --kubeconfig /etc/kubernetes/admin.conf', ''),
+      async ({ files, pod, conf, manifests, kubeconfig, context, binDir, output: format }) => {
         const { explain } = await import('./explain.ts')
         exitCode = await explain({
           files,
           manifests,
           pod: pod === undefined ? undefined : parsePodName(pod),
           confFile: conf,
+          kubeconfig,
+          context,
           binDirs: binDir,
           format,
           style,
@@ -201,6 +210,24 @@ function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("st
       defaultDescription: 'none',
       describe: 'Folder of YAML or JSON manifests; may be given several times',
     })
+}
+
+function withCluster<T>(command: Argv<T>) {
+  return command
+    .option('kubeconfig', {
+      ...once('kubeconfig', { describe: 'Cluster to ask for pods and networks' }),
+      defaultDescription: 'KUBECONFIG, or the cluster of the pod that this runs in',
+    })
+    .option(
+      'context',
+      once('context', { describe: 'Context of the kubeconfig, in place of its current one' }),
+    )
+}
+
+/** The manifests stand in for a cluster. */
+function assertOneSource(manifests: readonly string[], { kubeconfig, context }: ClusterOptions): void {
+  if (manifests.length > 0 && (kubeconfig !== undefined || context !== undefined))
+    throw new UsageError('--manifests and --kubeconfig are two clusters: name one')
 }
 
 function withOutput<T>(command: Argv<T>) {

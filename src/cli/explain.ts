@@ -11,6 +11,7 @@ import { planAttachments, type ResolvedNetwork } from '../plan/plan-attachments.
 import { executedTypes } from '../plan/plugin-faults.ts'
 import { chooseNetworks, type RequestedNetwork } from '../plan/requested-network.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import type { AskedCluster, ClusterOptions } from './asked-cluster.ts'
 import { type ExplainedPod, type Explanation, explainedPod, toExplainedFaults } from './explanation.ts'
 import { explanationText } from './explanation-text.ts'
 import { ExitCode, UsageError } from './failure.ts'
@@ -21,7 +22,7 @@ import { formatDocument, type OutputFormat, type Styler } from './output.ts'
 import type { PodName } from './show.ts'
 
 /** What is to be explained. */
-interface ExplainInput {
+interface ExplainInput extends ClusterOptions {
   /** Manifest files or folders whose pods are explained. */
   readonly files: readonly string[]
   /** Manifest folders that objects are looked up in; without `files` their pods are explained. */
@@ -66,13 +67,27 @@ async function explainPods(input: ExplainInput): Promise<Explanation> {
   const conf = confFile === undefined ? parseNetConf({ type: 'plexus' }) : readNetConfFile(confFile)
   const lookedUp =
     input.manifests.length > 0 ? input.manifests : conf.manifests === undefined ? [] : [conf.manifests]
-  if (input.files.length === 0 && lookedUp.length === 0) {
-    throw new UsageError('nothing to explain: name manifest files, or a folder of them by --manifests')
+  if (input.files.length === 0 && lookedUp.length === 0 && input.pod === undefined) {
+    throw new UsageError(
+      'nothing to explain: name manifest files, a folder of them by --manifests, or a pod of the cluster by --pod',
+    )
   }
-  const store = layeredStore([input.files, lookedUp], conf.stateDir)
-  const pods = await findPods(input, lookedUp, conf, store)
+  const isClusterNamed = input.kubeconfig !== undefined || input.context !== undefined
+  const cluster = isClusterNamed || lookedUp.length === 0 ? await openCluster(input, conf) : undefined
+  if (cluster === undefined && input.files.length === 0 && lookedUp.length === 0) {
+    throw new UsageError('no cluster to look for the pod in: name a kubeconfig by --kubeconfig')
+  }
+  const files = layeredStore([input.files, lookedUp], conf.stateDir)
+  const store = cluster === undefined ? files : withCluster(files, cluster)
   const explained: ExplainedPod[] = []
-  for (const pod of pods) explained.push(await explainPod(pod, conf, store, input))
+  try {
+    const pods = await findPods(input, lookedUp, conf, { store, cluster })
+    for (const pod of pods) explained.push(await explainPod(pod, conf, store, input))
+  } finally {
+    await cluster?.close()
+  }
+  const { source, server } = cluster ?? { source: '', server: null }
+  const asked = server === null ? null : { source, server }
   const notes = [
     ...(confFile === undefined
       ? [
@@ -84,23 +99,54 @@ async function explainPods(input: ExplainInput): Promise<Explanation> {
       : []),
   ]
   const isGood = explained.every(({ faults }) => faults.length === 0)
-  return { conf: confFile ?? null, isGood, notes, warnings: conf.warnings, pods: explained }
+  return {
+    conf: confFile ?? null,
+    cluster: asked,
+    isGood,
+    notes,
+    warnings: conf.warnings,
+    pods: explained,
+  }
+}
+
+/** Loaded only here: many a plan is made of files alone. */
+async function openCluster(options: ClusterOptions, conf: NetConf): Promise<AskedCluster | undefined> {
+  const { openAskedCluster } = await import('./asked-cluster.ts')
+  return openAskedCluster(options, process.env, conf.kubeconfig)
+}
+
+/** What is in the files hides what the cluster has by the same name. */
+function withCluster(files: ClusterStore, cluster: AskedCluster): ClusterStore {
+  return {
+    ...files,
+    pod: async (namespace, name) => (await files.pod(namespace, name)) ?? cluster.pod(namespace, name),
+    nad: async (namespace, name) => (await files.nad(namespace, name)) ?? cluster.nad(namespace, name),
+  }
 }
 
 async function findPods(
   { files, pod: wanted }: ExplainInput,
   lookedUp: readonly string[],
   conf: NetConf,
-  store: ClusterStore,
+  { store, cluster }: { readonly store: ClusterStore; readonly cluster: AskedCluster | undefined },
 ): Promise<readonly Pod[]> {
   const paths = files.length > 0 ? files : lookedUp
-  const { pods, kinds } = await readManifestPods(paths, conf.stateDir)
+  const { pods, kinds } =
+    paths.length > 0 ? await readManifestPods(paths, conf.stateDir) : { pods: [], kinds: [] }
   if (wanted === undefined) {
     if (pods.length > 0 || lookedUp === paths) return somePods(pods, kinds, paths)
     return somePods((await readManifestPods(lookedUp, conf.stateDir)).pods, kinds, [...paths, ...lookedUp])
   }
   const pod = await store.pod(wanted.namespace, wanted.name)
   if (pod !== undefined) return [pod]
+  if (cluster !== undefined) {
+    const where = paths.length > 0 ? 'neither in the manifests nor' : 'not'
+    throw new CniError(
+      CniErrorCode.InvalidNetworkConfig,
+      `pod ${wanted.namespace}/${wanted.name} is ${where} in the cluster of the API server ${cluster.server}`,
+      { hint: 'correct the name, or name another cluster by --kubeconfig and --context' },
+    )
+  }
   const known = [
     ...pods,
     ...(lookedUp.length > 0 ? (await readManifestPods(lookedUp, conf.stateDir)).pods : []),

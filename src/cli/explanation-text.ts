@@ -10,8 +10,9 @@ import type { Styler } from './output.ts'
 import { formatTable, indent } from './table.ts'
 
 /** The plans for people: a table of interfaces for each pod, why each is as it is, and what is wrong. */
-export function explanationText({ pods, notes, warnings }: Explanation, style: Styler): string {
+export function explanationText({ cluster, pods, notes, warnings }: Explanation, style: Styler): string {
   const tail = [
+    ...(cluster === null ? [] : [`Cluster asked: ${cluster.server} (${cluster.source})\n`]),
     ...warnings.map((warning) => `${style('yellow', 'Warning:')} ${warning}\n`),
     ...notes.map((note) => `Note: ${note}\n`),
   ]

@@ -10,6 +10,8 @@ import type { Plan, PlannedAttachment, PlannedPlugin } from '../plan/plan.ts'
 export interface Explanation {
   /** File of the net-conf, `null` when there was none. */
   readonly conf: string | null
+  /** The cluster that was asked for what no file has; `null` when none was. */
+  readonly cluster: { readonly source: string; readonly server: string } | null
   /** Whether no pod has a fault. */
   readonly isGood: boolean
   /** What was not looked at, and how to have it looked at. */

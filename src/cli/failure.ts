@@ -1,4 +1,5 @@
 import type { CniError } from '../cni/cni-error.ts'
+import { printable } from './printable.ts'
 
 /** Exit codes of every command. */
 export const ExitCode = {
@@ -21,7 +22,7 @@ export class UsageError extends Error {
  * @param command What was called, for example `plexus show`.
  */
 export function formatFailure(command: string, error: Pick<CniError, 'message' | 'hint' | 'faults'>): string {
-  return `${command}: ${formatFault(error)}`
+  return printable(`${command}: ${formatFault(error)}`)
 }
 
 /** The same without the command. A message that only strings the faults together is cut before the first. */

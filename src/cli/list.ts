@@ -1,22 +1,28 @@
 import { statSync } from 'node:fs'
+import type { PodIdentity } from '../cni/cni-args.ts'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { manifestStore } from '../store/manifests.ts'
+import type { ClusterOptions } from './asked-cluster.ts'
 import { attachmentOutcome, remainingAttachments } from './attachment-outcome.ts'
+import { askCluster, type ClusterAnswer, clusterProblemText } from './cluster-answer.ts'
 import { ExitCode } from './failure.ts'
 import { formatDocument, type OutputFormat, type Style, type Styler, statePaint } from './output.ts'
 import { readSandboxRecords, type SandboxRecord, type SandboxState } from './sandbox-records.ts'
 import { formatTable, indent } from './table.ts'
 
 /** What `plexus list` is told. */
-export interface ListOptions {
+export interface ListOptions extends ClusterOptions {
   readonly stateDir: string
-  /** Folders of manifests: pods that are not in them are marked. Empty: nothing is known of pods. */
+  /** Folders of manifests: pods that are not in them are marked. Empty: the cluster is asked, if there is one. */
   readonly manifests: readonly string[]
   readonly format: OutputFormat
   readonly style: Styler
   readonly write: (text: string) => void
 }
+
+/** Pods that are asked for at the same time. */
+const PODS_AT_ONCE = 16
 
 /** One attachment, or a file that does not tell of any. `null`: not known. */
 interface ListedAttachment {
@@ -32,7 +38,7 @@ interface ListedAttachment {
   readonly state: SandboxState | 'not attached'
   /** DELs of the sandbox that failed so far. */
   readonly failedDels: number
-  /** Whether the manifests have the pod. */
+  /** Whether the manifests have the pod, or the cluster has it with the same UID. */
   readonly isPodKnown: boolean | null
   readonly netns: string | null
   /** When ADD began, ISO 8601. */
@@ -46,39 +52,65 @@ interface ListedAttachment {
 /** What `plexus list -o json` prints. */
 interface AttachmentList {
   readonly stateDir: string
+  /** `null` when none was asked. */
+  readonly cluster: ClusterAnswer | null
   readonly attachments: readonly ListedAttachment[]
+}
+
+/** Of each `namespace/name UID`, whether there is such a pod. */
+interface KnownPods {
+  readonly where: 'manifests' | 'cluster'
+  readonly cluster: ClusterAnswer | null
+  isKnown(pod: PodIdentity): boolean | null
 }
 
 /**
  * `plexus list`: everything that the journal of this node says is attached, one row each. A record that
- * cannot be read is a row too and no failure: the exit code is that of the listing.
+ * cannot be read is a row too and no failure. A cluster that cannot be asked does not hide what is attached,
+ * but the exit code is 1.
  *
  * @throws {CniError} Io when the state directory or the manifests cannot be read.
  */
 export async function list(options: ListOptions): Promise<number> {
   const { stateDir, format, style, write } = options
-  const attachments = await listAttachments(options)
-  write(formatDocument({ stateDir, attachments }, format, (document) => listText(document, style)))
-  return ExitCode.good
+  assertFolder(stateDir)
+  const records = readSandboxRecords(stateDir)
+  const known = await knownPods(options, records)
+  const attachments = records
+    .flatMap((record) =>
+      toListed(record, record.meta?.pod === undefined ? null : known.isKnown(record.meta.pod)),
+    )
+    .sort(
+      (left, right) =>
+        compare(left.pod ?? '~', right.pod ?? '~') || compare(left.containerId, right.containerId),
+    )
+  const document: AttachmentList = { stateDir, cluster: known.cluster, attachments }
+  write(formatDocument(document, format, (list) => listText(list, known.where, style)))
+  return (known.cluster?.problem ?? null) === null ? ExitCode.good : ExitCode.finding
 }
 
-async function listAttachments({
-  stateDir,
-  manifests,
-}: Pick<ListOptions, 'stateDir' | 'manifests'>): Promise<ListedAttachment[]> {
-  assertFolder(stateDir)
-  const store = manifests.length === 0 ? undefined : manifestStore({ manifests, stateDir })
-  const listed: ListedAttachment[] = []
-  for (const record of readSandboxRecords(stateDir)) {
-    const pod = record.meta?.pod
-    const found = pod === undefined ? undefined : await store?.pod(pod.namespace, pod.name)
-    const isPodKnown = store === undefined || pod === undefined ? null : found !== undefined
-    listed.push(...toListed(record, isPodKnown))
+async function knownPods(options: ListOptions, records: readonly SandboxRecord[]): Promise<KnownPods> {
+  const { manifests, stateDir } = options
+  const pods = records.flatMap(({ meta }) => meta?.pod ?? [])
+  const known = new Map<string, boolean>()
+  const idOf = ({ namespace, name, uid }: PodIdentity): string => `${namespace}/${name} ${uid ?? ''}`
+  const isKnown = (pod: PodIdentity): boolean | null => known.get(idOf(pod)) ?? null
+  if (manifests.length > 0) {
+    const store = manifestStore({ manifests, stateDir })
+    for (const pod of pods) known.set(idOf(pod), (await store.pod(pod.namespace, pod.name)) !== undefined)
+    return { where: 'manifests', cluster: null, isKnown }
   }
-  return listed.sort(
-    (left, right) =>
-      compare(left.pod ?? '~', right.pod ?? '~') || compare(left.containerId, right.containerId),
-  )
+  const cluster = await askCluster(options, async (asked) => {
+    const distinct = [...new Map(pods.map((pod) => [idOf(pod), pod])).values()]
+    while (distinct.length > 0) {
+      const answers = distinct.splice(0, PODS_AT_ONCE).map(async (pod) => {
+        const found = await asked.pod(pod.namespace, pod.name)
+        known.set(idOf(pod), found !== undefined && asked.isSamePod(found, pod.uid))
+      })
+      await Promise.all(answers)
+    }
+  })
+  return { where: 'cluster', cluster, isKnown }
 }
 
 function toListed(record: SandboxRecord, isPodKnown: boolean | null): ListedAttachment[] {
@@ -120,9 +152,14 @@ function toListed(record: SandboxRecord, isPodKnown: boolean | null): ListedAtta
   }
 }
 
-/** The table, and below it what is to be said of single files. */
-function listText({ stateDir, attachments }: AttachmentList, style: Styler): string {
-  if (attachments.length === 0) return `Nothing is attached: ${stateDir} has no records.\n`
+/** The table, and below it what is to be said of single files and of the cluster. */
+function listText(
+  { stateDir, cluster, attachments }: AttachmentList,
+  where: KnownPods['where'],
+  style: Styler,
+): string {
+  const problem = clusterProblemText(cluster, style)
+  if (attachments.length === 0) return `Nothing is attached: ${stateDir} has no records.\n${problem}`
   const head = ['POD', 'CONTAINER', 'INTERFACE', 'NETWORK', 'SOURCE', 'ADDRESSES', 'STATE']
   const rows = attachments.map((attachment) => [
     attachment.pod ?? undefined,
@@ -131,23 +168,24 @@ function listText({ stateDir, attachments }: AttachmentList, style: Styler): str
     attachment.network ?? undefined,
     attachment.source ?? undefined,
     attachment.addresses.join(','),
-    stateText(attachment),
+    stateText(attachment, where),
   ])
-  const problems = new Map(
+  const remarked = new Map(
     attachments.flatMap(({ problem, hint }) => (problem === null ? [] : [[problem, hint]])),
   )
-  const remarks = [...problems].map(
-    ([problem, hint]) => `${problem}\n${hint === null ? '' : indent(`What to do: ${hint}.\n`, 2)}`,
+  const remarks = [...remarked].map(
+    ([remark, hint]) => `${remark}\n${hint === null ? '' : indent(`What to do: ${hint}.\n`, 2)}`,
   )
   return [
     formatTable(head, rows, statePaint(style, head.length - 1, stateStyle)),
     ...(remarks.length === 0 ? [] : ['\n', ...remarks]),
+    ...(problem === '' ? [] : ['\n', problem]),
   ].join('')
 }
 
-function stateText({ state, failedDels, isPodKnown }: ListedAttachment): string {
+function stateText({ state, failedDels, isPodKnown }: ListedAttachment, where: KnownPods['where']): string {
   const dels = failedDels === 0 ? '' : ` (${failedDels} failed DEL${failedDels === 1 ? '' : 's'})`
-  return `${state}${state === 'undo pending' ? dels : ''}${isPodKnown === false ? ', pod not in the manifests' : ''}`
+  return `${state}${state === 'undo pending' ? dels : ''}${isPodKnown === false ? `, pod not in the ${where}` : ''}`
 }
 
 function stateStyle(text: string): Style {

@@ -1,5 +1,6 @@
 import { styleText } from 'node:util'
 import { stringify } from 'yaml'
+import { printable, printableDocument, printableYaml } from './printable.ts'
 import type { Paint } from './table.ts'
 
 /** How a command prints its data. */
@@ -40,11 +41,14 @@ export function formatDocument<T extends object>(
 ): string {
   switch (format) {
     case 'json':
-      return `${JSON.stringify(document, null, 2)}\n`
+      // In a JSON text what is escaped means the same.
+      return `${printable(JSON.stringify(document, null, 2))}\n`
     case 'yaml':
-      return stringify(JSON.parse(JSON.stringify(document), toBigInt as Reviver), { lineWidth: 0 })
+      return printableYaml(
+        stringify(JSON.parse(JSON.stringify(document), toBigInt as Reviver), { lineWidth: 0 }),
+      )
     case 'table':
-      return toText(document)
+      return toText(printableDocument(document))
   }
 }
 

@@ -1,10 +1,12 @@
+import type { NetworkStatusEntry } from '../network/network-status.ts'
+import { clusterProblemText } from './cluster-answer.ts'
 import type { Style, Styler } from './output.ts'
-import type { ShownPod, ShownSandbox } from './show.ts'
+import type { ShownInCluster, ShownPod, ShownSandbox } from './show.ts'
 import { formatTable, indent } from './table.ts'
 
 /** A pod for people: interfaces, where they are from, the calls with their times, network-status. */
 export function showText(shown: ShownPod, style: Styler): string {
-  const { pod, podUid, networkStatus, networkStatusSource, others } = shown
+  const { pod, podUid, networkStatus, networkStatusSource, cluster, others } = shown
   const blocks: string[] = []
   if (isSandbox(shown)) {
     blocks.push(
@@ -16,27 +18,63 @@ export function showText(shown: ShownPod, style: Styler): string {
     blocks.push(...sandboxBlocks(shown, style))
   } else {
     blocks.push(facts([['Pod', pod]], style))
-    blocks.push('Nothing is recorded of it any more; only its published network-status is left.\n')
-  }
-  if (networkStatus.length > 0) {
-    const rows = networkStatus.map((entry) => [
-      entry.name,
-      entry.interface,
-      entry.ips?.join(','),
-      entry.mac,
-      entry.gateway?.join(','),
-      entry.default ? 'yes' : 'no',
-    ])
-    const head = ['NAME', 'INTERFACE', 'IPS', 'MAC', 'GATEWAY', 'DEFAULT']
     blocks.push(
-      `${title(`Network-status (from the ${networkStatusSource})`, style)}${table(head, rows, style)}`,
+      networkStatusSource === 'cluster'
+        ? 'Nothing of it is recorded on this node; this is what the cluster says.\n'
+        : 'Nothing is recorded of it any more; only its published network-status is left.\n',
     )
   }
+  if (networkStatus.length > 0)
+    blocks.push(statusText(`from the ${networkStatusSource}`, networkStatus, style))
+  if (cluster !== null) blocks.push(clusterText(shown, cluster, style))
   for (const other of others) {
     const what = title(`Another sandbox of the pod: ${other.containerId}`, style)
     blocks.push(`${what}${facts(sandboxFacts(other, style), style)}`, ...sandboxBlocks(other, style))
   }
   return blocks.join('\n')
+}
+
+function statusText(where: string, entries: readonly NetworkStatusEntry[], style: Styler): string {
+  const rows = entries.map((entry) => [
+    cellText(entry.name),
+    cellText(entry.interface),
+    cellText(entry.ips),
+    cellText(entry.mac),
+    cellText(entry.gateway),
+    entry.default ? 'yes' : 'no',
+  ])
+  const head = ['NAME', 'INTERFACE', 'IPS', 'MAC', 'GATEWAY', 'DEFAULT']
+  return `${title(`Network-status (${where})`, style)}${table(head, rows, style)}`
+}
+
+/** What others have written into the annotation may be anything. */
+function cellText(value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value
+  return Array.isArray(value) ? value.map(String).join(',') : JSON.stringify(value)
+}
+
+/** What the cluster adds to the journal: agreement in a line, otherwise what it has. */
+function clusterText(
+  { networkStatusSource, podUid }: ShownPod,
+  cluster: ShownInCluster,
+  style: Styler,
+): string {
+  const problem = clusterProblemText(cluster, style)
+  if (problem !== '') return problem
+  const where = `${title('In the cluster', style)}  asked by ${cluster.source}: ${cluster.server}\n`
+  if (!cluster.isPodKnown) return `${where}  ${style('yellow', 'It does not know the pod.')}\n`
+  const other =
+    cluster.isSamePod === false
+      ? `  ${style('yellow', `Another pod has this name now: its uid is ${cluster.podUid}, not ${podUid}.`)}\n`
+      : ''
+  const { networkStatus, isAsRecorded } = cluster
+  if (networkStatusSource === 'cluster') return `${where}${other}`
+  if (networkStatus === null)
+    return `${where}${other}  ${style('yellow', 'The pod has no network-status.')}\n`
+  if (isAsRecorded) return `${where}${other}  Its network-status is the one above.\n`
+  const differs =
+    isAsRecorded === null ? '' : `  ${style('yellow', 'Its network-status is not what the journal has.')}\n`
+  return `${where}${other}${differs}\n${statusText('in the cluster', networkStatus, style)}`
 }
 
 function isSandbox(shown: ShownPod): shown is ShownPod & ShownSandbox {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
@@ -6,19 +7,22 @@ import type { CallReport } from '../engine/engine.ts'
 import type { RecordedAttachment } from '../engine/recorded-plan.ts'
 import { pendingUndo } from '../journal/record.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
+import type { Pod } from '../network/pod.ts'
 import { manifestStore } from '../store/manifests.ts'
 import { readStatus } from '../store/status-files.ts'
+import type { ClusterOptions } from './asked-cluster.ts'
 import { attachmentOutcome } from './attachment-outcome.ts'
+import { askCluster, type ClusterAnswer } from './cluster-answer.ts'
 import { ExitCode } from './failure.ts'
 import { formatDocument, type OutputFormat, type Styler } from './output.ts'
 import { readSandboxRecords, type SandboxRecord, type SandboxState } from './sandbox-records.ts'
 import { showText } from './show-text.ts'
 
 /** What `plexus show` is told. */
-export interface ShowOptions {
+export interface ShowOptions extends ClusterOptions {
   readonly pod: PodName
   readonly stateDir: string
-  /** Folders of manifests, to tell why a pod is not there. */
+  /** Folders of manifests, to tell why a pod is not there; with them no cluster is asked. */
   readonly manifests: readonly string[]
   readonly format: OutputFormat
   readonly style: Styler
@@ -70,6 +74,19 @@ export interface ShownSandbox {
   readonly hint: string | null
 }
 
+/** The pod as the API server has it. */
+export interface ShownInCluster extends ClusterAnswer {
+  /** `null` when it could not be asked. */
+  readonly isPodKnown: boolean | null
+  readonly podUid: string | null
+  /** Whether it is the pod that the journal tells of; `null` when one of them tells of none. */
+  readonly isSamePod: boolean | null
+  /** `null` when the pod has none. */
+  readonly networkStatus: readonly NetworkStatusEntry[] | null
+  /** Whether that is what the journal has; `null` when the journal has none or the cluster was not asked. */
+  readonly isAsRecorded: boolean | null
+}
+
 /** What `plexus show -o json` prints: the newest usable sandbox, and older ones in `others`. */
 export interface ShownPod extends Partial<ShownSandbox> {
   /** `namespace/name` */
@@ -77,13 +94,16 @@ export interface ShownPod extends Partial<ShownSandbox> {
   readonly podUid: string | null
   readonly networkStatus: readonly NetworkStatusEntry[]
   /** Where `networkStatus` is from; `null` when there is none. */
-  readonly networkStatusSource: 'journal' | 'published file' | null
+  readonly networkStatusSource: 'journal' | 'published file' | 'cluster' | null
+  /** What the cluster says of it; `null` when none was asked. */
+  readonly cluster: ShownInCluster | null
   readonly others: readonly ShownSandbox[]
 }
 
 /**
- * `plexus show NAMESPACE/POD`: what one pod has, from the journal; its network-status from the published
- * file when the journal has none.
+ * `plexus show NAMESPACE/POD`: what one pod has, from the journal, and beside it what its network-status in
+ * the cluster says; its network-status from the published file, or the cluster, when the journal has none.
+ * The exit code is 1 when the cluster could not be asked.
  *
  * @throws {CniError} InvalidNetworkConfig when nothing is known of the pod; Io when what is known cannot be
  *   read.
@@ -92,7 +112,7 @@ export async function show(options: ShowOptions): Promise<number> {
   const { format, style, write } = options
   const shown = await readPod(options)
   write(formatDocument(shown, format, (document) => showText(document, style)))
-  return ExitCode.good
+  return (shown.cluster?.problem ?? null) === null ? ExitCode.good : ExitCode.finding
 }
 
 async function readPod(options: ShowOptions): Promise<ShownPod> {
@@ -103,16 +123,54 @@ async function readPod(options: ShowOptions): Promise<ShownPod> {
   const [first, ...others] = records
   const recorded = first?.complete?.networkStatus
   const published = recorded === undefined ? await readStatus(stateDir, pod.namespace, pod.name) : undefined
-  const networkStatus = recorded ?? published
-  if (first === undefined && networkStatus === undefined) throw await notFound(options)
+  const cluster = await readCluster(options, first?.meta?.pod?.uid, recorded)
+  const inCluster = cluster?.networkStatus ?? undefined
+  const networkStatus = recorded ?? published ?? inCluster
+  if (first === undefined && networkStatus === undefined) throw await notFound(options, cluster)
   return {
     pod: `${pod.namespace}/${pod.name}`,
-    podUid: first?.meta?.pod?.uid ?? null,
+    podUid: first?.meta?.pod?.uid ?? cluster?.podUid ?? null,
     ...(first === undefined ? { attachments: [], calls: [] } : toShown(first)),
     networkStatus: networkStatus ?? [],
     networkStatusSource:
-      recorded !== undefined ? 'journal' : published !== undefined ? 'published file' : null,
+      recorded !== undefined
+        ? 'journal'
+        : published !== undefined
+          ? 'published file'
+          : inCluster !== undefined
+            ? 'cluster'
+            : null,
+    cluster,
     others: others.map(toShown),
+  }
+}
+
+/** Asks for the pod and its network-status; a fault is part of the answer. */
+async function readCluster(
+  options: ShowOptions,
+  uid: string | undefined,
+  recorded: readonly NetworkStatusEntry[] | undefined,
+): Promise<ShownInCluster | null> {
+  if (options.manifests.length > 0) return null
+  const { namespace, name } = options.pod
+  let found: Pod | undefined
+  let networkStatus: NetworkStatusEntry[] | undefined
+  let isSamePod: boolean | null = null
+  const answer = await askCluster(options, async (cluster) => {
+    found = await cluster.pod(namespace, name)
+    if (found === undefined) return
+    networkStatus = await cluster.networkStatus(namespace, name)
+    if (uid !== undefined) isSamePod = cluster.isSamePod(found, uid)
+  })
+  if (answer === null) return null
+  const isAsked = answer.problem === null
+  return {
+    ...answer,
+    isPodKnown: isAsked ? found !== undefined : null,
+    podUid: found?.uid ?? null,
+    isSamePod,
+    networkStatus: networkStatus ?? null,
+    isAsRecorded: isAsked && recorded !== undefined ? isDeepStrictEqual(networkStatus, recorded) : null,
   }
 }
 
@@ -170,8 +228,30 @@ function toShownAttachment(sandbox: SandboxRecord, attachment: RecordedAttachmen
   }
 }
 
-async function notFound({ pod, stateDir, manifests }: ShowOptions): Promise<CniError> {
+async function notFound(
+  { pod, stateDir, manifests }: ShowOptions,
+  cluster: ShownInCluster | null,
+): Promise<CniError> {
   const title = `pod ${pod.namespace}/${pod.name}`
+  if (cluster !== null) {
+    const { problem, hint, isPodKnown, server } = cluster
+    const nothing = `nothing of it is attached on this node (${stateDir} knows nothing of it)`
+    if (problem !== null) {
+      const options = hint === null ? {} : { hint }
+      return new CniError(CniErrorCode.TryAgainLater, `${title}: ${nothing}, and ${problem}`, options)
+    }
+    return isPodKnown
+      ? new CniError(
+          CniErrorCode.InvalidNetworkConfig,
+          `${title} is in the cluster, without network-status, and ${nothing}`,
+          { hint: `see what it would get: plexus explain --pod ${pod.namespace}/${pod.name}` },
+        )
+      : new CniError(
+          CniErrorCode.InvalidNetworkConfig,
+          `${title} is not in the cluster of the API server ${server}, and ${nothing}`,
+          { hint: 'correct the name, or name another cluster by --kubeconfig and --context' },
+        )
+  }
   if (manifests.length > 0) {
     try {
       const store = manifestStore({ manifests, stateDir })

@@ -220,7 +220,7 @@ function refusal(
   if (body === undefined && headers['content-type']?.startsWith('application/json'))
     return new ApiError(`status ${status}, and the answer is cut off or no JSON`)
   const isStatus = body?.kind === 'Status'
-  const message = isStatus && typeof body.message === 'string' ? `: ${body.message}` : ''
+  const message = isStatus && typeof body.message === 'string' ? `: ${rightFirst(body.message)}` : ''
   const details = isStatus && isJsonObject(body.details) ? body.details : {}
   const seconds = Number(details.retryAfterSeconds ?? headers['retry-after'])
   return new ApiError(`status ${status}${message.slice(0, LONGEST_MESSAGE)}`, {
@@ -229,6 +229,12 @@ function refusal(
     isObjectMissing: status === 404 && typeof details.name === 'string' && details.name !== '',
     retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 60) * 1000 : 0,
   })
+}
+
+/** RBAC's words with the missing right before the user: a log line that is cut still names it. */
+function rightFirst(message: string): string {
+  const [, user, right] = /^.* is forbidden: User ("[^"]*") (cannot .*)$/s.exec(message) ?? []
+  return user === undefined ? message : `${right} as user ${user}`
 }
 
 /** Reads a watch's events, one JSON object a line, until it ends. */

@@ -40,12 +40,23 @@ export interface CredentialSource {
   forget(): void
 }
 
+/** How a kubeconfig is read. */
+export interface KubeconfigOptions {
+  /** The context to take; default its current one. */
+  readonly context?: string | undefined
+  /**
+   * Runs the program that `user.exec` names and gives the `status` of what it printed. Without it such a user
+   * is a fault: whoever writes the kubeconfig decides what is run.
+   */
+  readonly runProgram?: (exec: JsonObject) => JsonObject
+}
+
 /**
- * The credentials of a kubeconfig's current context: certificate authority, client certificate and key (in
- * it or as files), token or token file. The kubeconfig and all files that it names may change at any time.
+ * The credentials of a kubeconfig's context: certificate authority, client certificate and key (in it or as
+ * files), token or token file. The kubeconfig and all files that it names may change at any time.
  */
-export function kubeconfigCredentials(path: string): CredentialSource {
-  return watchedFiles((read) => readKubeconfig(path, read))
+export function kubeconfigCredentials(path: string, options: KubeconfigOptions = {}): CredentialSource {
+  return watchedFiles((read) => readKubeconfig(path, read, options))
 }
 
 /** The credentials that Kubernetes gives every pod, or `undefined` outside of one. */
@@ -122,7 +133,7 @@ function readText(path: string): string {
   })
 }
 
-function readKubeconfig(path: string, read: ReadFile): Credentials {
+function readKubeconfig(path: string, read: ReadFile, options: KubeconfigOptions): Credentials {
   const text = read(path)
   const fault = (message: string, hint = `correct ${path}`): CniError =>
     new CniError(CniErrorCode.InvalidNetworkConfig, `kubeconfig ${path}: ${message}`, { hint })
@@ -134,10 +145,14 @@ function readKubeconfig(path: string, read: ReadFile): Credentials {
     throw fault('it is not YAML')
   }
   if (!isJsonObject(conf)) throw fault('it is empty or no mapping')
-  const contextName = conf['current-context']
+  const contextName = options.context ?? conf['current-context']
   const context = named(conf.contexts, contextName, 'context')
-  if (context === undefined)
-    throw fault(`it has no context ${JSON.stringify(contextName ?? 'current-context')}`)
+  if (context === undefined) {
+    const names = namesOf(conf.contexts)
+    throw fault(
+      `it has no context ${JSON.stringify(contextName ?? 'current-context')}, only: ${names.join(', ') || 'none'}`,
+    )
+  }
   const cluster = named(conf.clusters, context.cluster, 'cluster')
   if (cluster === undefined) throw fault(`it has no cluster ${JSON.stringify(context.cluster)}`)
   const user = context.user === undefined ? {} : named(conf.users, context.user, 'user')
@@ -145,8 +160,9 @@ function readKubeconfig(path: string, read: ReadFile): Credentials {
   const { server } = cluster
   if (typeof server !== 'string' || !/^https:\/\/\S+$/.test(server))
     throw fault(`cluster.server must be an https URL`, 'set cluster.server to https://HOST:PORT')
+  const { runProgram } = options
   for (const key of ['exec', 'auth-provider', 'username', 'password', 'as']) {
-    if (user[key] !== undefined)
+    if (user[key] !== undefined && !(key === 'exec' && runProgram !== undefined))
       throw fault(`user.${key} is not supported`, 'use a token, a tokenFile or a client certificate')
   }
   if (cluster['proxy-url'] !== undefined)
@@ -159,23 +175,23 @@ function readKubeconfig(path: string, read: ReadFile): Credentials {
     const file = from[key]
     return typeof file === 'string' && file !== '' ? read(resolve(dirname(path), file)) : undefined
   }
+  const { token, tokenFile, exec } = user
+  const program = isJsonObject(exec) ? runProgram?.(exec) : undefined
   const tls = {
     ca: material(cluster, 'certificate-authority'),
-    cert: material(user, 'client-certificate'),
-    key: material(user, 'client-key'),
+    cert: textOf(program?.clientCertificateData) ?? material(user, 'client-certificate'),
+    key: textOf(program?.clientKeyData) ?? material(user, 'client-key'),
     servername: typeof cluster['tls-server-name'] === 'string' ? cluster['tls-server-name'] : undefined,
     rejectUnauthorized: cluster['insecure-skip-tls-verify'] === true ? false : undefined,
   }
-  const { token, tokenFile } = user
   return {
     server: server.replace(/\/+$/, ''),
     tls: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)),
     token:
-      typeof tokenFile === 'string' && tokenFile !== ''
+      textOf(program?.token) ??
+      (typeof tokenFile === 'string' && tokenFile !== ''
         ? read(resolve(dirname(path), tokenFile)).trim()
-        : typeof token === 'string' && token !== ''
-          ? token
-          : undefined,
+        : textOf(token)),
   }
 }
 
@@ -185,4 +201,12 @@ function named(list: unknown, name: unknown, key: string): JsonObject | undefine
   const entry = list.filter(isJsonObject).find((candidate) => candidate.name === name)
   const value = entry?.[key]
   return isJsonObject(value) ? value : undefined
+}
+
+function namesOf(list: unknown): string[] {
+  return Array.isArray(list) ? list.filter(isJsonObject).map(({ name }) => String(name)) : []
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }

@@ -17,13 +17,13 @@ import type { ClusterStore, Publication } from './cluster-store.ts'
 import { ApiError, apiClient } from './kubernetes-client.ts'
 import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
-import { openNadFiles } from './nad-files.ts'
+import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
 
 /** How a store talks to the API server. */
 export interface KubernetesStoreOptions {
   readonly credentials: CredentialSource
-  /** NADs that were used are kept below it. */
-  readonly stateDir: string
+  /** NADs that were used are kept below it; without it nothing is written, and nothing read there. */
+  readonly stateDir?: string
   /**
    * Name of this node's Node object: its pods and all NADs are followed from now on. Without it every
    * lookup is a request: for a process that ends after one.
@@ -101,7 +101,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const { credentials, nodeName, stateDir, warn } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const client = apiClient(credentials)
-  const files = openNadFiles(stateDir, warn)
+  const files = stateDir === undefined ? NO_NAD_FILES : openNadFiles(stateDir, warn)
   const stop = new AbortController()
   const pending = new Map<string, Promise<unknown>>()
   /** NADs that the server did not know: until when that is believed. */
@@ -168,7 +168,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     for (let tries = 1; ; tries++) {
       try {
         const request = {
-          timeoutMs: Math.max(1, end - performance.now()),
+          timeoutMs: Math.max(1, Math.ceil(end - performance.now())),
           signal: stop.signal,
           ...(accept === undefined ? {} : { accept }),
         }

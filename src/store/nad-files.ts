@@ -18,6 +18,14 @@ export interface NadFiles {
   keys(): string[]
 }
 
+/** Keeps nothing: for a process that attaches nothing. */
+export const NO_NAD_FILES: NadFiles = {
+  keep: () => undefined,
+  update: () => undefined,
+  read: () => undefined,
+  keys: () => [],
+}
+
 /**
  * Opens `<stateDir>/nads`: a file `<hash of namespace/name>.json` for each, 0600 in a 0700 folder, replaced
  * by rename. Writing happens on the way of an ADD and never fails it: `warn` is told.

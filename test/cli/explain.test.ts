@@ -121,7 +121,7 @@ Note: whether the plugins are installed was not looked at (--bin-dir DIR, once f
     const confFile = conf()
     const { json, status } = await explain(folder(upf, data, tuned), '--conf', confFile, '-o', 'json')
     assert.is(status, 0)
-    assert.equal(Object.keys(json ?? {}), ['conf', 'isGood', 'notes', 'warnings', 'pods'])
+    assert.equal(Object.keys(json ?? {}), ['conf', 'cluster', 'isGood', 'notes', 'warnings', 'pods'])
     assert.is(json?.conf, confFile)
     assert.is(json?.isGood, true)
     const explained = firstPod(json)
@@ -358,9 +358,18 @@ Note: whether the plugins are installed was not looked at (--bin-dir DIR, once f
     assert.match(String(net1?.args), /;K8S_POD_UID=hash-1$/)
   })
 
+  it('a pod without files and without a cluster is a wrong call', async () => {
+    const { status, stderr } = await explain('--pod', 'telco/upf-0')
+    assert.is(status, 2)
+    assert.match(stderr, 'no cluster to look for the pod in: name a kubeconfig by --kubeconfig')
+  })
+
   it('nothing to read is a wrong call', async () => {
     const { status, stderr } = await explain()
     assert.is(status, 2)
-    assert.match(stderr, 'nothing to explain: name manifest files, or a folder of them by --manifests')
+    assert.match(
+      stderr,
+      'nothing to explain: name manifest files, a folder of them by --manifests, or a pod of the cluster by --pod',
+    )
   })
 })

@@ -14,6 +14,11 @@ spec('failure', (it) => {
     )
   })
 
+  it('a message from elsewhere cannot steer the terminal', () => {
+    const error = new CniError(CniErrorCode.TryAgainLater, 'the API server says \u001b[1A\u001b[2K')
+    assert.is(formatFailure('plexus', error), 'plexus: the API server says \\u001b[1A\\u001b[2K\n')
+  })
+
   it('several faults are listed once, under what they have in common', () => {
     const error = toFaultsError(CniErrorCode.Decoding, 'manifests', ['a.yaml is bad', 'b.yaml is worse'])
     assert.is(formatFault(error), 'manifests: 2 faults\n  - a.yaml is bad\n  - b.yaml is worse\n')

@@ -61,7 +61,7 @@ spec('plexus list', (it) => {
     assert.is(status, 0)
     assert.not(existsSync(stateDir))
     const { json } = await list(stateDir, '-o', 'json')
-    assert.equal(json, { stateDir, attachments: [] })
+    assert.equal(json, { stateDir, cluster: null, attachments: [] })
   })
 
   it('JSON has the whole container ID, MACs, namespace and the file of the record', async () => {

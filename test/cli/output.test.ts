@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { formatDocument, statePaint } from '../../src/cli/output.ts'
 import { parseJson } from '../../src/cni/json.ts'
 import { spec } from '../spec.ts'
@@ -25,6 +26,25 @@ spec('output', (it) => {
       formatDocument(document, 'table', ({ text }) => `<${text}>\n`),
       '<yes>\n',
     )
+  })
+
+  it('what could steer a terminal is written out, in every format, and means the same in JSON and YAML', () => {
+    const hostile = {
+      texts: ['a\u001b[2Jb\u009b0m', 'c\u0007\rd\u202ee', 'f\n\tg'],
+      conf: parseJson('[1.50]', ''),
+    }
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    const steering = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/
+    const table = formatDocument(hostile, 'table', ({ texts }) => texts.join('|'))
+    assert.is(table, 'a\\u001b[2Jb\\u009b0m|c\\u0007\\u000dd\\u202ee|f\n\tg')
+    const json = formatDocument(hostile, 'json', () => '')
+    assert.not.match(json, steering)
+    assert.not.match(json, '\u202e')
+    assert.equal(JSON.parse(json).texts, hostile.texts)
+    assert.match(json, '1.50')
+    const yaml = formatDocument(hostile, 'yaml', () => '')
+    assert.not.match(yaml, steering)
+    assert.equal(parse(yaml).texts, hostile.texts)
   })
 
   it('CNI-071 a number of a configuration is printed to the digit', () => {

@@ -21,6 +21,8 @@ export interface PaperSandbox {
   readonly containerId: string
   /** `namespace/name` */
   readonly pod?: string
+  /** Default `uid-<name>`. */
+  readonly podUid?: string
   readonly networks: readonly PaperNetwork[]
   /** How far it came; default `complete`. */
   readonly progress?: 'planned' | 'started' | 'complete'
@@ -54,7 +56,7 @@ export function recordSandbox(stateDir: string, sandbox: PaperSandbox): string {
     netnsId: readNetnsId(netns) ?? 'gone',
     name: 'plexus-net',
     cniVersion: '1.0.0',
-    ...(sandbox.pod === undefined ? {} : { pod: { namespace, name, uid: `uid-${name}` } }),
+    ...(sandbox.pod === undefined ? {} : { pod: { namespace, name, uid: sandbox.podUid ?? `uid-${name}` } }),
     searchPath: ['/opt/cni/bin'],
     time: sandbox.time ?? '2026-01-02T03:04:05.678Z',
     attachments,

@@ -118,7 +118,7 @@ spec('Kubernetes credentials', (it) => {
     assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
     writeKubeconfig({ ...options, client: authority.client('nobody') }, kubeconfig)
     const error = await errorOf(store.pod(namespace, 'pod-a', uid))
-    assert.match(error.message, /403.*User "nobody" cannot get/)
+    assert.match(error.message, /403: cannot get .* as user "nobody"/)
     assert.match(error.hint ?? '', 'right get on pods')
     writeKubeconfig(options, kubeconfig)
     assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)

@@ -4,6 +4,7 @@ import { type KubernetesLimits, type KubernetesStore, kubernetesStore } from '..
 import { type CredentialSource, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
 import { type ApiProxy, startApiProxy } from '../rig/api-proxy.ts'
 import { eventually } from '../rig/daemon.ts'
+import { deployedObject } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { type NadOptions, nad, type PodOptions, pod } from '../rig/manifests.ts'
@@ -60,24 +61,12 @@ const LIMITS: Partial<KubernetesLimits> = {
   longestPauseMs: 400,
 }
 
-/** What the daemon needs, and no more. */
-const ROLE = {
-  apiVersion: 'rbac.authorization.k8s.io/v1',
-  kind: 'ClusterRole',
-  metadata: { name: 'plexus' },
-  rules: [
-    { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
-    { apiGroups: [''], resources: ['pods/status'], verbs: ['patch'] },
-    { apiGroups: ['k8s.cni.cncf.io'], resources: [NADS], verbs: ['get', 'list', 'watch'] },
-  ],
-}
-
 /** Starts a cluster; to be closed at the end. */
 export async function clusterScene(): Promise<ClusterScene> {
   const api = await startKubeApiserver()
   const proxy = await startApiProxy(api)
   const stores: KubernetesStore[] = []
-  await api.ok('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', ROLE)
+  await api.ok('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', deployedObject('ClusterRole'))
   await api.ok('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
     metadata: { name: 'plexus' },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'plexus' },
