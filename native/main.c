@@ -24,6 +24,7 @@ enum {
   /* What else a hello holds is well below the rest. */
   MAX_STDIN_BYTES = MAX_FRAME_BYTES - 1024 * 1024,
   LOCK_WAIT_MS = 30000,
+  KNOCK_MS = 500,
   STDIN_CHUNK = 16384,
 };
 
@@ -116,6 +117,26 @@ static LockState take_lock(Fault *fault) {
 }
 
 /*
+ * Connects before anything else, so that the daemon is awake when the hello comes. Nothing is said before the lock
+ * is had; a daemon that is not there is no matter yet.
+ */
+static int64_t knocked_at = NEVER;
+
+static void knock(void) {
+  char *reason = NULL;
+  knocked_at = open_connection(&session.connection, session.config.socket, &reason) == CONNECTED ? now_ms() : NEVER;
+  free(reason);
+}
+
+/* A daemon waits some seconds for a hello: after a wait for the lock it may have gone, or be another one. */
+static bool knock_is_fresh(void) {
+  bool is_fresh = knocked_at != NEVER && session.connection.fd >= 0 && now_ms() - knocked_at < KNOCK_MS;
+  knocked_at = NEVER;
+  if (!is_fresh) close_connection(&session.connection);
+  return is_fresh;
+}
+
+/*
  * Has the daemon serve the request, and asks again while it does not answer and nothing has run. When the
  * outcome is not SERVED, `why` says why and `is_refused` that asking again is of no use.
  */
@@ -125,7 +146,7 @@ static Outcome ask_daemon(char **why, bool *is_refused) {
     Outcome outcome = LOST;
     free(session.reason);
     session.reason = NULL;
-    ConnectState state = open_connection(&session.connection, session.config.socket, &session.reason);
+    ConnectState state = knock_is_fresh() ? CONNECTED : open_connection(&session.connection, session.config.socket, &session.reason);
     if (state == CONNECTED) {
       if (send_hello(&session)) {
         // Made while the daemon thinks.
@@ -190,10 +211,11 @@ static int answer_without_daemon(Outcome outcome, const char *why, bool is_refus
 
 static int run_request(void) {
   Fault fault = read_config(&session.config);
+  begin_session(&session);
+  if (fault.message == NULL) knock();
   if (fault.message == NULL) fault = read_stdin();
   if (fault.message == NULL) fault = check_environment();
   if (fault.message != NULL) return print_error(fault.code, fault.message);
-  begin_session(&session);
   session.search = make_search_path(variable("CNI_PATH"), session.config.bin_dirs, session.config.fallback);
   if (take_lock(&fault) != LOCK_HAD) return print_error(fault.code, fault.message);
 
