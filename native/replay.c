@@ -282,13 +282,26 @@ static int open_file(const File *file) {
   return fd;
 }
 
-static void remove_files(Slice files) {
+/* As isDeviceInfoFile in src/network/device-info.ts: no record can name any other file of the node. */
+static bool is_device_info_file(const Session *session, const char *path) {
+  const char *name = strrchr(path, '/');
+  char *own = join(session->container_id, "_", NULL);
+  bool is_own = path[0] == '/' && strstr(path, "/../") == NULL && strstr(path, "/./") == NULL &&
+                name - path >= 4 && strncmp(name - 4, "/cni", 4) == 0 && strstr(name, own) != NULL;
+  free(own);
+  return is_own;
+}
+
+static void remove_files(const Session *session, Slice files) {
   while (files.size > 0) {
     const uint8_t *end = memchr(files.at, 0, files.size);
     size_t size = end == NULL ? files.size : (size_t)(end - files.at);
     char *path = slice_copy((Slice){files.at, size});
-    if (path[0] == '/' && unlink(path) != 0 && errno != ENOENT) {
-      char *message = join("device-info ", path, " cannot be removed: ", strerror(errno), NULL);
+    const char *why = NULL;
+    if (!is_device_info_file(session, path)) why = "it is none of the container's";
+    else if (unlink(path) != 0 && errno != ENOENT) why = strerror(errno);
+    if (why != NULL) {
+      char *message = join("device-info ", path, " is not removed: ", why, NULL);
       warn(message);
       free(message);
     }
@@ -319,7 +332,7 @@ static void set_aside(const Session *session, const File *file) {
 
 /* Everything is undone; a record that cannot be removed only repeats that. */
 static void settle(const Session *session, const File *file) {
-  remove_files(file->files);
+  remove_files(session, file->files);
   if (file->journal.state == JOURNAL_DAMAGED) set_aside(session, file);
   else if (unlink(file->path) != 0 && errno != ENOENT) warn("the journal cannot be removed");
   remove_directory(file->directory);

@@ -1,7 +1,28 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { toCniError } from '../cni/cni-error.ts'
 import type { JsonObject } from '../cni/json.ts'
-import { parseDeviceInfo } from '../network/device-info.ts'
+import { isDeviceInfoFile, parseDeviceInfo } from '../network/device-info.ts'
+import type { PlannedAttachment } from '../plan/plan.ts'
+
+/** What network-status can carry; those of all devices of a pod go into one annotation of 256 KiB at most. */
+const LONGEST_FILE_BYTES = 16 * 1024
+
+/**
+ * Makes the folder of an attachment's device-info file and puts there what the device plugin says of the device,
+ * before any plugin of the network runs. What an earlier attachment left under that name goes. NPWG-123, NPWG-124,
+ * C-27.
+ */
+export function prepareDeviceInfo(
+  { deviceInfoFile: path, devicePluginFile }: Pick<PlannedAttachment, 'deviceInfoFile' | 'devicePluginFile'>,
+  warn: (message: string) => void,
+): void {
+  if (path === undefined) return
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  rmSync(path, { force: true })
+  const text = readText(devicePluginFile, warn)
+  if (text !== undefined) writeFileSync(path, text, { mode: 0o644, flag: 'wx' })
+}
 
 /**
  * Reads the device-info that plugins left (NPWG-125). No file is no device; one that is wrong does not
@@ -11,16 +32,8 @@ export function readDeviceInfo(
   path: string | undefined,
   warn: (message: string) => void,
 ): JsonObject | undefined {
-  if (path === undefined) return undefined
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
-      warn(`device-info ${path} cannot be read: ${toCniError(error).message}`)
-    }
-    return undefined
-  }
+  const text = readText(path, warn)
+  if (text === undefined) return undefined
   try {
     return text.trim() === '' ? undefined : parseDeviceInfo(text)
   } catch (error) {
@@ -29,9 +42,34 @@ export function readDeviceInfo(
   }
 }
 
-/** Removes an attachment's device-info file (NPWG-126); one that is gone is fine. */
-export function removeDeviceInfo(path: string | undefined, warn: (message: string) => void): void {
+function readText(path: string | undefined, warn: (message: string) => void): string | undefined {
+  if (path === undefined) return undefined
+  try {
+    const { size } = statSync(path)
+    if (size <= LONGEST_FILE_BYTES) return readFileSync(path, 'utf8')
+    warn(`device-info ${path} is left out: it has ${size} bytes, more than ${LONGEST_FILE_BYTES}`)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) {
+      warn(`device-info ${path} cannot be read: ${toCniError(error).message}`)
+    }
+  }
+  return undefined
+}
+
+/**
+ * Removes an attachment's device-info file (NPWG-126); one that is gone is fine. A record that names another file
+ * than one of its container's is not believed.
+ */
+export function removeDeviceInfo(
+  path: string | undefined,
+  containerId: string,
+  warn: (message: string) => void,
+): void {
   if (path === undefined) return
+  if (!isDeviceInfoFile(path, containerId)) {
+    warn(`device-info ${path} is not removed: it is none of container ${containerId}`)
+    return
+  }
   try {
     rmSync(path, { force: true })
   } catch (error) {

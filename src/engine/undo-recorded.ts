@@ -50,7 +50,9 @@ export async function undoRecorded(
     return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
   }
   await settleWhen(async () => {
-    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
+    for (const { deviceInfoFile } of meta?.attachments ?? []) {
+      removeDeviceInfo(deviceInfoFile, key.containerId, warn)
+    }
     await unpublish(context, meta)
     settle(context, key, lookup.state === 'damaged')
   })

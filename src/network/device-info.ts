@@ -76,6 +76,14 @@ export function deviceInfoFileName(network: string, containerId: string, ifName:
   return full.length <= FILE_NAME_LIMIT ? full : own
 }
 
+/** Whether a path can be the device-info file of an attachment of the container, wherever its folder is. */
+export function isDeviceInfoFile(path: string, containerId: string): boolean {
+  const parts = path.split('/')
+  const [name = '', folder] = parts.reverse()
+  const isPlain = path.startsWith('/') && !parts.includes('..') && !parts.includes('.')
+  return isPlain && folder === 'cni' && name.includes(`${containerId}_`)
+}
+
 /** File name of a device below `devinfo/dp`, which the device plugin writes. NPWG-120. */
 export function devicePluginFileName(resource: string, deviceId: string): string {
   return `${toFileName(resource)}-${toFileName(deviceId)}-device.json`

@@ -65,9 +65,12 @@ function withStubs(): TestShim {
 spec('shim: DEL without a daemon', (it) => {
   it('CNI-049 undoes what was started, newest first, with the last recorded config, and leaves nothing', async () => {
     const shim = withStubs()
-    const device = join(shim.dir, 'device.json')
-    writeFileSync(device, '{}')
-    const open = record(shim, { files: [device, '/nowhere/x'] })
+    const folder = join(shim.dir, 'devinfo/cni')
+    mkdirSync(folder, { recursive: true })
+    const device = join(folder, `n1-${KEY.containerId}_net1`)
+    const foreign = ['n1-other_net1', `../n1-${KEY.containerId}_net1`].map((name) => `${folder}/${name}`)
+    for (const file of [device, ...foreign]) writeFileSync(file, '{}')
+    const open = record(shim, { files: [device, ...foreign, `${folder}/gone-${KEY.containerId}_net2`] })
     open.started([0, 1])
     open.undo([
       execFields({
@@ -86,6 +89,10 @@ spec('shim: DEL without a daemon', (it) => {
     assert.is(stubCalls(shim.binDir)[0]?.stdinText, '{"name":"n1","prevResult":{}}')
     assert.equal(filesBelow(shim.stateDir), [])
     assert.not(existsSync(device))
+    for (const file of foreign) {
+      assert.ok(existsSync(file), 'a record must not name other files')
+      assert.match(run.stderr, `device-info ${file} is not removed`)
+    }
   })
 
   it('without a record it is success, and what a crash left goes', async () => {
