@@ -1,5 +1,5 @@
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js'
-import { fromJSON, type MethodDefinition } from '@grpc/proto-loader'
+import { fromJSON, type MessageTypeDefinition, type MethodDefinition } from '@grpc/proto-loader'
 import type { ContainerDevices } from '../network/pod-devices.ts'
 
 // A bundle of its own, which the daemon loads with the first network that needs a device: the library takes
@@ -20,20 +20,14 @@ const POD_RESOURCES_V1 = {
           },
         },
         ListPodResourcesRequest: { fields: {} },
-        ListPodResourcesResponse: {
-          fields: { podResources: { rule: 'repeated', type: 'PodResources', id: 1 } },
-        },
+        // Whole messages PodResources, left as they came: one of hundreds is looked into.
+        ListPodResourcesResponse: { fields: { podResources: { rule: 'repeated', type: 'bytes', id: 1 } } },
+        PodName: { fields: { name: { type: 'string', id: 1 }, namespace: { type: 'string', id: 2 } } },
         GetPodResourcesRequest: {
           fields: { podName: { type: 'string', id: 1 }, podNamespace: { type: 'string', id: 2 } },
         },
         GetPodResourcesResponse: { fields: { podResources: { type: 'PodResources', id: 1 } } },
-        PodResources: {
-          fields: {
-            name: { type: 'string', id: 1 },
-            namespace: { type: 'string', id: 2 },
-            containers: { rule: 'repeated', type: 'ContainerResources', id: 3 },
-          },
-        },
+        PodResources: { fields: { containers: { rule: 'repeated', type: 'ContainerResources', id: 3 } } },
         ContainerResources: {
           fields: {
             name: { type: 'string', id: 1 },
@@ -51,9 +45,12 @@ const POD_RESOURCES_V1 = {
   },
 }
 
-interface PodResources {
+interface PodName {
   readonly name: string
   readonly namespace: string
+}
+
+interface PodResources {
   readonly containers: readonly { readonly devices: readonly ContainerDevices[] }[]
 }
 
@@ -64,10 +61,13 @@ const LONGEST_ANSWER_BYTES = 16 * 1024 * 1024
 const TRY_LIST: readonly (number | undefined)[] = [status.UNIMPLEMENTED, status.UNKNOWN, status.NOT_FOUND]
 
 // Its types do not know that a namespace may be in a namespace.
-const service = fromJSON(POD_RESOURCES_V1 as unknown as Parameters<typeof fromJSON>[0], {
+const messages = fromJSON(POD_RESOURCES_V1 as unknown as Parameters<typeof fromJSON>[0], {
   defaults: true,
   arrays: true,
-})['v1.PodResourcesLister'] as Readonly<Record<'List' | 'Get', MethodDefinition<object, object>>>
+})
+const service = messages['v1.PodResourcesLister'] as Record<'List' | 'Get', MethodDefinition<object, object>>
+const podName = messages['v1.PodName'] as MessageTypeDefinition<object, PodName>
+const podResources = messages['v1.PodResources'] as MessageTypeDefinition<object, PodResources>
 
 /**
  * Asks the kubelet once what devices a pod's containers have: by Get, and where that does not tell, by List.
@@ -77,7 +77,7 @@ const service = fromJSON(POD_RESOURCES_V1 as unknown as Parameters<typeof fromJS
  */
 export async function queryPodDevices(
   socket: string,
-  pod: { readonly namespace: string; readonly name: string },
+  pod: PodName,
   signal: AbortSignal,
 ): Promise<readonly (readonly ContainerDevices[])[] | undefined> {
   // Anew for each question: a connection that is kept would wait longer and longer for a kubelet to come back.
@@ -96,7 +96,7 @@ export async function queryPodDevices(
 
 async function get(
   client: Client,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { namespace, name }: PodName,
   signal: AbortSignal,
 ): Promise<PodResources | undefined> {
   try {
@@ -110,12 +110,15 @@ async function get(
 
 async function list(
   client: Client,
-  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { namespace, name }: PodName,
   signal: AbortSignal,
 ): Promise<PodResources | undefined> {
   const answer = await call(client, service.List, {}, signal)
-  const { podResources } = answer as { readonly podResources: readonly PodResources[] }
-  return podResources.find((pod) => pod.namespace === namespace && pod.name === name)
+  for (const bytes of (answer as { readonly podResources: readonly Buffer[] }).podResources) {
+    const pod = podName.deserialize(bytes)
+    if (pod.namespace === namespace && pod.name === name) return podResources.deserialize(bytes)
+  }
+  return undefined
 }
 
 function call(

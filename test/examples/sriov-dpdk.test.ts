@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import { kernelHas, skipped } from '../rig/kernel.ts'
-import { testKubelet } from '../rig/kubelet.ts'
+import { stopKubelets, testKubelet } from '../rig/kubelet.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { stubPlugin } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
@@ -22,6 +22,7 @@ function requested(resource: string): number {
 spec('example sriov-dpdk', (it) => {
   const title = 'the pod has management and signalling, sriov gets the device of the pod, and nothing is left'
   if (!hasMacvlan) return skipped(title, 'macvlan')
+  it.after(stopKubelets)
   it(title, async () => {
     const kubelet = testKubelet()
     // As a device plugin would: what the pod requests, and not one more.

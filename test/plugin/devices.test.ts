@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { isJsonObject } from '../../src/cni/json.ts'
 import { manifestStore } from '../../src/store/manifests.ts'
-import { type KubeletPod, testKubelet } from '../rig/kubelet.ts'
+import { type KubeletPod, stopKubelets, testKubelet } from '../rig/kubelet.ts'
 import { nad } from '../rig/manifests.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
@@ -30,6 +30,8 @@ const statusOf = async ({ manifests, stateDir }: DeviceNode) =>
   )
 
 spec('devices from the kubelet', (it) => {
+  it.after(stopKubelets)
+
   it('NPWG-017, NPWG-074, NPWG-133 each network gets its own, in conf and runtimeConfig, from ADD to DEL', async () => {
     const node = await servedNode({ [VF]: [B] }, { [VF]: [A], 'nvidia.com/gpu': ['gpu-0'] })
     const pod = await node.pod({ networks: 'vf-a,gpu,vf-b' })
@@ -44,7 +46,6 @@ spec('devices from the kubelet', (it) => {
       if (type === 'beta') assert.is(stdin.deviceID, A, `${command} ${ifName}`)
     }
     await node.assertClean(before)
-    node.kubelet.stop()
   })
 
   for (const mode of ['unimplemented', 'disabled'] as const) {
@@ -60,7 +61,6 @@ spec('devices from the kubelet', (it) => {
       assertAdded(await pod.run('ADD'))
       assert.equal(devicesOf(node.calls()), [`alpha ${A}`, `beta ${B}`])
       assert.is(kubelet.calls().at(-1), 'List')
-      kubelet.stop()
     })
   }
 
@@ -70,7 +70,6 @@ spec('devices from the kubelet', (it) => {
     assertAdded(await pod.run('ADD'))
     assertDone(await pod.run('DEL'))
     assert.equal(node.kubelet.calls(), [])
-    node.kubelet.stop()
   })
 
   const short: readonly (readonly [string, KubeletPod['containers'], string])[] = [
@@ -92,7 +91,6 @@ spec('devices from the kubelet', (it) => {
       )
       assert.equal(node.steps(), [])
       await node.assertClean(before)
-      node.kubelet.stop()
     })
   }
 
@@ -107,7 +105,6 @@ spec('devices from the kubelet', (it) => {
     assertAdded(run)
     assert.ok(run.durationMs >= 5000)
     assert.equal(devicesOf(node.calls()), [`alpha ${A}`])
-    node.kubelet.stop()
   })
 
   it('a kubelet that hears of the pod late is asked again', async () => {
@@ -119,7 +116,6 @@ spec('devices from the kubelet', (it) => {
     node.kubelet.setPods({ name: 'pod-a', containers: [{ [VF]: [A] }] })
     assertAdded(await running.finished)
     assert.equal(devicesOf(node.calls()), [`alpha ${A}`])
-    node.kubelet.stop()
   })
 
   const silent: readonly (readonly [string, (node: DeviceNode) => Promise<() => void>, RegExp])[] = [
@@ -187,7 +183,6 @@ spec('devices from the kubelet', (it) => {
     const run = await running.finished
     assertRefused(run, 11, 'until the runtime ended the call')
     assert.ok(run.durationMs < 20_000, `${run.durationMs} ms`)
-    node.kubelet.stop()
   })
 
   it('a caller that names no pod, with a default network that takes a device: refused, not without it', async () => {
@@ -196,7 +191,6 @@ spec('devices from the kubelet', (it) => {
     const pod = await node.pod()
     assertRefused(await pod.run('ADD', { conf, args: '' }), 7, 'but the kubelet allocated 0')
     assert.equal(node.kubelet.calls(), [])
-    node.kubelet.stop()
   })
 })
 
@@ -212,6 +206,8 @@ async function serve(socket: string, text: string | undefined): Promise<() => vo
 }
 
 spec('device-info of a device plugin', (it) => {
+  it.after(stopKubelets)
+
   it('NPWG-120, NPWG-121, NPWG-123, NPWG-126, C-27 it is copied before the plugin runs, told, and the copy goes', async () => {
     const node = await servedNode({ [VF]: [A, B] })
     const original = node.writeDevice(A, JSON.stringify(PCI))
@@ -236,7 +232,6 @@ spec('device-info of a device plugin', (it) => {
     assert.equal(filesBelow(folder), [])
     assert.is(readFileSync(original, 'utf8'), JSON.stringify(PCI))
     await node.assertClean(before)
-    node.kubelet.stop()
   })
 
   it('NPWG-125 what the plugin writes wins, also over the copy', async () => {
@@ -258,7 +253,6 @@ spec('device-info of a device plugin', (it) => {
     assert.equal(await statusOf(node), [undefined, own])
     assertDone(await pod.run('DEL'))
     assert.not(existsSync(path))
-    node.kubelet.stop()
   })
 
   const bad: readonly (readonly [string, string, RegExp])[] = [
@@ -276,7 +270,6 @@ spec('device-info of a device plugin', (it) => {
       assert.equal(await statusOf(node), [undefined, undefined])
       assertDone(await pod.run('DEL'))
       assert.equal(filesBelow(join(node.devInfoDir, 'cni')), [])
-      node.kubelet.stop()
     })
   }
 
@@ -298,7 +291,6 @@ spec('device-info of a device plugin', (it) => {
     assertDone(await pod.run('DEL'))
     assert.equal(filesBelow(folder), [])
     await node.assertClean(before)
-    node.kubelet.stop()
   })
 })
 

@@ -11,7 +11,6 @@ import {
 } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 import { isJsonObject } from '../../src/cni/json.ts'
-import { atEnd } from './teardown.ts'
 import { tempDir } from './temp-dir.ts'
 
 /** Ids of devices by resource. */
@@ -46,6 +45,13 @@ export interface TestKubelet {
 
 const PROTO = fileURLToPath(new URL('../fixtures/kubelet/pod-resources-v1.proto', import.meta.url))
 
+const started = new Set<TestKubelet>()
+
+/** Ends those that run, which would keep the process of a test that failed alive: for `it.after`. */
+export function stopKubelets(): void {
+  for (const kubelet of started) kubelet.stop()
+}
+
 /** Makes a kubelet; it is not started. */
 export function testKubelet(get: GetMode = 'answers'): TestKubelet {
   const socket = join(tempDir('kubelet'), 'kubelet.sock')
@@ -71,19 +77,14 @@ export function testKubelet(get: GetMode = 'answers'): TestKubelet {
     else if (pod === undefined) refuse(`pod ${name} in namespace ${namespace} not found`)
     else answer(null, { pod_resources: toMessage(pod) })
   }
-  const stop = (): void => {
-    server?.forceShutdown()
-    server = undefined
-    rmSync(socket, { force: true })
-  }
-  atEnd(stop)
-  return {
+  const kubelet: TestKubelet = {
     socket,
     setPods: (...next) => {
       pods = next
     },
     calls: () => [...calls],
     async start() {
+      started.add(kubelet)
       const next = new Server()
       next.addService(service, get === 'unimplemented' ? { List } : { List, Get })
       server = next
@@ -93,11 +94,17 @@ export function testKubelet(get: GetMode = 'answers'): TestKubelet {
         )
       })
     },
-    stop,
+    stop() {
+      server?.forceShutdown()
+      server = undefined
+      started.delete(kubelet)
+      rmSync(socket, { force: true })
+    },
     hang: () => {
       isHanging = true
     },
   }
+  return kubelet
 }
 
 function toMessage({ name, namespace = 'default', containers, isRich = false }: KubeletPod): object {
