@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,6 +7,7 @@ import { isJsonObject } from '../../src/cni/json.ts'
 import { manifestStore } from '../../src/store/manifests.ts'
 import { type KubeletPod, stopKubelets, testKubelet } from '../rig/kubelet.ts'
 import { nad } from '../rig/manifests.ts'
+import { ROOT } from '../rig/plexus.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
 import { type DeviceNode, deviceNode, devicesOf, VF } from './device-node.ts'
@@ -64,12 +65,17 @@ spec('devices from the kubelet', (it) => {
     })
   }
 
-  it('a pod without such a network is attached without a word to the kubelet', async () => {
+  it('a pod without such a network is attached without a word to the kubelet, and without the library for it', async () => {
     const node = await servedNode({ [VF]: [A] })
     const pod = await node.pod()
     assertAdded(await pod.run('ADD'))
     assertDone(await pod.run('DEL'))
     assert.equal(node.kubelet.calls(), [])
+    const withLibrary = readdirSync(join(ROOT, 'dist')).filter(
+      (name) =>
+        name.endsWith('.cjs') && readFileSync(join(ROOT, 'dist', name), 'utf8').includes('grpc-timeout'),
+    )
+    assert.equal(withLibrary, ['pod-resources-client.cjs'])
   })
 
   const short: readonly (readonly [string, KubeletPod['containers'], string])[] = [
