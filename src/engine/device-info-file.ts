@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { toCniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
 import { isDeviceInfoFile, parseDeviceInfo } from '../network/device-info.ts'
 import type { PlannedAttachment } from '../plan/plan.ts'
@@ -9,19 +10,32 @@ import type { PlannedAttachment } from '../plan/plan.ts'
 const LONGEST_FILE_BYTES = 16 * 1024
 
 /**
- * Makes the folder of an attachment's device-info file and puts there what the device plugin says of the device,
- * before any plugin of the network runs. What an earlier attachment left under that name goes. NPWG-123, NPWG-124,
- * C-27.
+ * Puts what the device plugin says of a network's device into the attachment's own file, before any plugin of the
+ * network runs, and makes the folder for plugins that are given the path. What an earlier attachment left under
+ * that name goes. NPWG-123, NPWG-124, C-27.
+ *
+ * @throws {CniError} Io when the folder cannot be written.
  */
-export function prepareDeviceInfo(
-  { deviceInfoFile: path, devicePluginFile }: Pick<PlannedAttachment, 'deviceInfoFile' | 'devicePluginFile'>,
-  warn: (message: string) => void,
-): void {
+export function prepareDeviceInfo(attachment: PlannedAttachment, warn: (message: string) => void): void {
+  const { deviceInfoFile: path, devicePluginFile, plugins } = attachment
   if (path === undefined) return
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  rmSync(path, { force: true })
   const text = readText(devicePluginFile, warn)
-  if (text !== undefined) writeFileSync(path, text, { mode: 0o644, flag: 'wx' })
+  const isGiven = plugins.some(({ runtimeConfig }) => runtimeConfig?.CNIDeviceInfoFile !== undefined)
+  try {
+    rmSync(path, { force: true })
+    if (text === undefined && !isGiven) return
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    if (text !== undefined) writeFileSync(path, text, { mode: 0o644, flag: 'wx' })
+  } catch (error) {
+    throw new CniError(
+      CniErrorCode.Io,
+      `device-info ${path} cannot be written: ${toCniError(error).message}`,
+      {
+        hint: 'make the folder that "devInfoDir" names writable for Plexus',
+        cause: error,
+      },
+    )
+  }
 }
 
 /**

@@ -67,7 +67,7 @@ spec('devices, daemon', (it) => {
     const before = await node.watch(plain, ...pods)
     const [first] = pods
     const [refused, added] = await Promise.all([
-      first?.run('ADD', { executable }),
+      first?.run('ADD', { executable, conf: node.conf({ podResourcesTimeout: 2 }) }),
       plain.run('ADD', { executable }),
     ])
     if (refused === undefined) throw new Error('no pod')
@@ -75,8 +75,7 @@ spec('devices, daemon', (it) => {
     assertAdded(added)
     assert.ok(added.durationMs < refused.durationMs)
 
-    const conf = node.conf({ podResourcesTimeout: 30 })
-    const running = pods.map((pod) => pod.start('ADD', { executable, conf }))
+    const running = pods.map((pod) => pod.start('ADD', { executable }))
     await node.kubelet.start()
     for (const run of await Promise.all(running.map(({ finished }) => finished))) assertAdded(run)
     const given = new Map(node.alpha.calls().map(({ containerId, stdin }) => [containerId, stdin.deviceID]))
@@ -91,12 +90,13 @@ spec('devices, daemon', (it) => {
     const { shim: executable, start } = installDaemon(node)
     const daemon = await start()
     const pod = await node.pod({ networks: 'vf-a' })
+    const conf = node.conf({ podResourcesTimeout: 2 })
     const garbage = createServer((connection) => {
       connection.on('error', () => undefined).resume()
       connection.write(Buffer.alloc(70_000, 0xfe))
     })
     await new Promise<void>((resolve) => garbage.listen(node.kubelet.socket, resolve))
-    assertRefused(await pod.run('ADD', { executable }), 11, 'the kubelet did not say within 2 s')
+    assertRefused(await pod.run('ADD', { executable, conf }), 11, 'the kubelet did not say within 2 s')
     // Ends with the last connection: the daemon keeps none.
     await new Promise((resolve) => {
       garbage.close(resolve)
@@ -107,7 +107,7 @@ spec('devices, daemon', (it) => {
     await eventually(() => assert.ok(node.kubelet.calls().length > 0))
     running.kill('SIGTERM')
     assertRefused(await running.finished, 11)
-    assertRefused(await pod.run('ADD', { executable }), 11, 'it does not answer')
+    assertRefused(await pod.run('ADD', { executable, conf }), 11, 'it does not answer')
     assertDone(await pod.run('DEL', { executable }))
     assert.is(await daemon.stop(), 0)
   })

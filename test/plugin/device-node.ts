@@ -22,11 +22,9 @@ export interface DeviceNode extends StubNode {
  * Makes a {@link DeviceNode}: plugin `alpha` makes `vf-a`, `beta` makes `vf-b`, and `gpu` is of another resource.
  *
  * @param kubelet Not started by this.
- * @param overrides Further keys of the net-conf.
  */
-export async function deviceNode(kubelet = testKubelet(), overrides: object = {}): Promise<DeviceNode> {
-  const keys = { podResourcesSocket: kubelet.socket, podResourcesTimeout: 2, ...overrides }
-  const node = await stubNode(keys)
+export async function deviceNode(kubelet = testKubelet()): Promise<DeviceNode> {
+  const node = await stubNode({ podResourcesSocket: kubelet.socket, podResourcesTimeout: 30 })
   const devInfoDir = join(dirname(node.stateDir), 'devinfo')
   const resource = (name: string) => ({ annotations: { 'k8s.v1.cni.cncf.io/resourceName': name } })
   const conf = (type: string) => ({ cniVersion: '1.0.0', type, capabilities: { deviceID: true } })
@@ -69,4 +67,16 @@ export function devicesOf(calls: readonly StubCall[]): string[] {
       const isSame = deviceID === pciBusID && deviceID === declared
       return `${type} ${isSame ? deviceID : JSON.stringify([deviceID, pciBusID, declared])}`
     })
+}
+
+/** Path of the device-info file that plugin `alpha` was given; waits until it has read its config. */
+export async function givenInfoFile(node: StubNode): Promise<string> {
+  const deadline = performance.now() + 10_000
+  while (performance.now() < deadline) {
+    const runtimeConfig = node.alpha.calls().at(-1)?.stdin.runtimeConfig
+    const path = isJsonObject(runtimeConfig) ? runtimeConfig.CNIDeviceInfoFile : undefined
+    if (typeof path === 'string') return path
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('the plugin was given no path')
 }

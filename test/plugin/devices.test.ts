@@ -3,14 +3,13 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import { isJsonObject } from '../../src/cni/json.ts'
 import { manifestStore } from '../../src/store/manifests.ts'
 import { type KubeletPod, stopKubelets, testKubelet } from '../rig/kubelet.ts'
 import { nad } from '../rig/manifests.ts'
 import { ROOT } from '../rig/plexus.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
-import { type DeviceNode, deviceNode, devicesOf, VF } from './device-node.ts'
+import { type DeviceNode, deviceNode, devicesOf, givenInfoFile, VF } from './device-node.ts'
 import { assertAdded, assertDone, assertRefused, warningsOf } from './stub-node.ts'
 
 const A = '0000:03:02.0'
@@ -101,7 +100,7 @@ spec('devices from the kubelet', (it) => {
   }
 
   it('a kubelet that is down for 5 s is waited for', async () => {
-    const node = await deviceNode(testKubelet(), { podResourcesTimeout: 30 })
+    const node = await deviceNode()
     node.kubelet.setPods({ name: 'pod-a', containers: [{ [VF]: [A] }] })
     const pod = await node.pod({ networks: 'vf-a' })
     const running = pod.start('ADD')
@@ -117,11 +116,25 @@ spec('devices from the kubelet', (it) => {
     const node = await servedNode()
     node.kubelet.setPods()
     const pod = await node.pod({ networks: 'vf-a' })
-    const running = pod.start('ADD', { conf: node.conf({ podResourcesTimeout: 30 }) })
+    const running = pod.start('ADD')
     while (node.kubelet.calls().length < 5) await delay(20)
     node.kubelet.setPods({ name: 'pod-a', containers: [{ [VF]: [A] }] })
     assertAdded(await running.finished)
     assert.equal(devicesOf(node.calls()), [`alpha ${A}`])
+  })
+
+  it('a kubelet that restarts in the middle, or is asked too often, is asked again', async () => {
+    const node = await servedNode({ [VF]: [A] })
+    node.kubelet.hang()
+    const pod = await node.pod({ networks: 'vf-a' })
+    const running = pod.start('ADD')
+    while (node.kubelet.calls().length === 0) await delay(20)
+    node.kubelet.stop()
+    node.kubelet.refuse(2)
+    await node.kubelet.start()
+    assertAdded(await running.finished)
+    assert.equal(devicesOf(node.calls()), [`alpha ${A}`])
+    assert.is(node.kubelet.calls().length, 4)
   })
 
   const silent: readonly (readonly [string, (node: DeviceNode) => Promise<() => void>, RegExp])[] = [
@@ -169,7 +182,7 @@ spec('devices from the kubelet', (it) => {
       const end = await begin(node)
       const pod = await node.pod({ networks: 'vf-a' })
       const before = await node.watch(pod)
-      const run = await pod.run('ADD')
+      const run = await pod.run('ADD', { conf: node.conf({ podResourcesTimeout: 2 }) })
       assertRefused(run, 11, 'the kubelet did not say within 2 s', node.kubelet.socket, reason)
       assert.ok(run.durationMs < 10_000, `${run.durationMs} ms`)
       assert.equal(node.steps(), [])
@@ -249,7 +262,7 @@ spec('device-info of a device plugin', (it) => {
     const pod = await node.pod({ networks: 'own' })
     const running = pod.start('ADD')
     await node.alpha.reached(1, 'ADD')
-    const path = givenPath(node)
+    const path = await givenInfoFile(node)
     assert.equal(JSON.parse(readFileSync(path, 'utf8')), PCI)
     const own = { ...PCI, pci: { 'pci-address': A, 'rdma-device': 'mlx5_0' } }
     rmSync(path)
@@ -279,6 +292,21 @@ spec('device-info of a device plugin', (it) => {
     })
   }
 
+  it('a folder that cannot be written fails a pod that needs it, before a plugin runs, and no other', async () => {
+    const node = await servedNode({ [VF]: [A] })
+    const pod = await node.pod({ networks: 'vf-a' })
+    const conf = node.conf({ devInfoDir: '/sys/devinfo' })
+    assertAdded(await pod.run('ADD', { conf }))
+    assertDone(await pod.run('DEL', { conf }))
+    const config = { cniVersion: '1.0.0', type: 'alpha', capabilities: { CNIDeviceInfoFile: true } }
+    node.write(nad({ name: 'vf-a', config }))
+    const before = await node.watch(pod)
+    const seen = node.steps().length
+    assertRefused(await pod.run('ADD', { conf }), 5, 'device-info /sys/devinfo/cni/', 'cannot be written')
+    assert.equal(node.steps().slice(seen), [])
+    await node.assertClean(before)
+  })
+
   it('NPWG-126 after a kill in the middle DEL removes the copy; an optional network that fails has none left', async () => {
     const node = await servedNode({ [VF]: [A, B] })
     for (const id of [A, B]) node.writeDevice(id, JSON.stringify(PCI))
@@ -299,10 +327,3 @@ spec('device-info of a device plugin', (it) => {
     await node.assertClean(before)
   })
 })
-
-/** The path that plugin `alpha` was given last. */
-function givenPath(node: DeviceNode): string {
-  const runtimeConfig = node.alpha.calls().at(-1)?.stdin.runtimeConfig
-  if (!isJsonObject(runtimeConfig)) throw new Error('alpha was given no runtimeConfig')
-  return String(runtimeConfig.CNIDeviceInfoFile)
-}

@@ -39,12 +39,15 @@ export interface TestKubelet {
   calls(): readonly string[]
   start(): Promise<void>
   stop(): void
-  /** From now on calls are taken and not answered. */
+  /** From now on, until the next start, calls are taken and not answered. */
   hang(): void
+  /** So many of the next calls are refused, as by a kubelet that is asked too often. */
+  refuse(calls: number): void
 }
 
 const PROTO = fileURLToPath(new URL('../fixtures/kubelet/pod-resources-v1.proto', import.meta.url))
 
+const BUSY = { code: status.RESOURCE_EXHAUSTED, details: 'rejected by rate limit' }
 const started = new Set<TestKubelet>()
 
 /** Ends those that run, which would keep the process of a test that failed alive: for `it.after`. */
@@ -61,15 +64,18 @@ export function testKubelet(get: GetMode = 'answers'): TestKubelet {
   const calls: string[] = []
   let pods: readonly KubeletPod[] = []
   let isHanging = false
+  let refusals = 0
   let server: Server | undefined
 
   const List: handleUnaryCall<object, object> = (_, answer) => {
     calls.push('List')
-    if (!isHanging) answer(null, { pod_resources: pods.map(toMessage) })
+    if (refusals-- > 0) answer(BUSY)
+    else if (!isHanging) answer(null, { pod_resources: pods.map(toMessage) })
   }
   const Get: handleUnaryCall<{ pod_name: string; pod_namespace: string }, object> = ({ request }, answer) => {
     const { pod_namespace: namespace, pod_name: name } = request
     calls.push(`Get ${namespace}/${name}`)
+    if (refusals-- > 0) return answer(BUSY)
     if (isHanging) return
     const pod = pods.find((known) => known.name === name && (known.namespace ?? 'default') === namespace)
     const refuse = (details: string): void => answer({ code: status.UNKNOWN, details })
@@ -85,6 +91,7 @@ export function testKubelet(get: GetMode = 'answers'): TestKubelet {
     calls: () => [...calls],
     async start() {
       started.add(kubelet)
+      isHanging = false
       const next = new Server()
       next.addService(service, get === 'unimplemented' ? { List } : { List, Get })
       server = next
@@ -102,6 +109,9 @@ export function testKubelet(get: GetMode = 'answers'): TestKubelet {
     },
     hang: () => {
       isHanging = true
+    },
+    refuse: (count) => {
+      refusals = count
     },
   }
   return kubelet
