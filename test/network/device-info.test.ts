@@ -1,7 +1,12 @@
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
-import { deviceInfoFileName, devicePluginFileName, parseDeviceInfo } from '../../src/network/device-info.ts'
+import {
+  deviceInfoFileName,
+  devicePluginFileName,
+  isDeviceInfoFile,
+  parseDeviceInfo,
+} from '../../src/network/device-info.ts'
 import { spec } from '../spec.ts'
 
 function errorOf(text: string): CniError {
@@ -116,4 +121,21 @@ spec('device-info', (it) => {
     const containerId = 'c'.repeat(200)
     assert.is(deviceInfoFileName(`telco/${'n'.repeat(250)}`, containerId, 'net1'), `${containerId}_net1`)
   })
+
+  const files: readonly (readonly [string, boolean])[] = [
+    [`/run/devinfo/cni/${deviceInfoFileName('telco/n6', 'abc', 'net1')}`, true],
+    [`/run/devinfo/cni/${deviceInfoFileName('n'.repeat(300), 'abc', 'net1')}`, true],
+    [`/run/devinfo/cni/${deviceInfoFileName('telco/n6', 'other', 'net1')}`, false],
+    ['/run/devinfo/cni/../n6-abc_net1', false],
+    ['/run/../etc/cni/n6-abc_net1', false],
+    ['/run/devinfo/dp/n6-abc_net1', false],
+    ['run/devinfo/cni/n6-abc_net1', false],
+    ['/etc/passwd', false],
+    ['', false],
+  ]
+  for (const [path, expected] of files) {
+    it(`NPWG-126 ${path.slice(0, 60)} is ${expected ? 'a' : 'no'} file of container abc that DEL removes`, () => {
+      assert.is(isDeviceInfoFile(path, 'abc'), expected)
+    })
+  }
 })
