@@ -41,6 +41,9 @@ if [ -f "$here/$example/runtime-config.json" ]; then
   sed -i "1s|{|{\"runtimeConfig\": $runtime_config,|" "$conf"
 fi
 
+# What else the example needs of a node.
+[ ! -f "$here/$example/node.sh" ] || . "$here/$example/node.sh"
+
 # call COMMAND POD: what a runtime does; what the plugins log goes to a file.
 call() {
   env CNI_COMMAND="$1" CNI_CONTAINERID="example-$2" CNI_NETNS="/run/netns/$2" CNI_IFNAME=eth0 \
@@ -86,6 +89,7 @@ for pod in $attached; do
   [ -z "$links" ] || { printf 'left in pod %s:\n%s\n' "$pod" "$links"; exit 1; }
 done
 left=$(find /var/lib/cni -type f ! -path "$manifests/*" ! -path "$conf" ! -path "$log" \
+  ! -path '*/devinfo/dp/*' \
   ! -name lock ! -name 'last_reserved_ip.*')
 [ -z "$left" ] || { printf 'left:\n%s\n' "$left"; exit 1; }
 printf 'left: no interface, no lease, no record\n'

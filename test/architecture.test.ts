@@ -35,6 +35,8 @@ const ENTRIES = ['src/entry.ts', 'src/main.ts']
 
 /** Who may import a dependency: path prefixes. Anybody else asks the owner. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  '@grpc/grpc-js': ['src/store/pod-resources-client.ts'],
+  '@grpc/proto-loader': ['src/store/pod-resources-client.ts'],
   ajv: ['src/config/'],
   execa: ['src/executor/'],
   'ipaddr.js': ['src/cni/address.ts'],

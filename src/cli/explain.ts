@@ -183,7 +183,14 @@ async function explainPod(
     const choice = chooseNetworks(conf, pod)
     const networks = await resolveKnown(choice.networks, conf, store, confFile !== undefined)
     const facts = binDirs.length === 0 ? undefined : lookForPlugins(networks, binDirs)
-    const plan = planAttachments({ conf, request, podNamespace: pod.namespace, networks, facts })
+    const plan = planAttachments({
+      conf,
+      request,
+      podNamespace: pod.namespace,
+      networks,
+      facts,
+      devices: undefined,
+    })
     const isDefaultOpen = networks[0]?.conflist === undefined && networks[0]?.fault === undefined
     return explainedPod(
       pod,

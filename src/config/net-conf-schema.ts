@@ -133,5 +133,13 @@ export const netConfSchema = {
       ...absolutePath,
       description: 'Folder of the device-info files (`cni/` and `dp/` below it).',
     },
+    podResourcesSocket: {
+      ...absolutePath,
+      description: "Socket of the kubelet's pod-resources API, which knows the devices of a pod.",
+    },
+    podResourcesTimeout: {
+      ...seconds,
+      description: "Seconds that ADD waits for the kubelet's word on the devices of a pod.",
+    },
   },
 } as const

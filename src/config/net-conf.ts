@@ -39,6 +39,8 @@ export interface NetConf {
   readonly readinessTimeoutMs: number
   readonly maxOutputBytes: number
   readonly devInfoDir: string
+  readonly podResourcesSocket: string
+  readonly podResourcesTimeoutMs: number
   readonly logFile: string | undefined
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   readonly logToStderr: boolean
@@ -68,6 +70,8 @@ export const NET_CONF_DEFAULTS = {
   readinessTimeout: 45,
   maxOutputBytes: 16 * 1024 * 1024,
   devInfoDir: '/var/run/k8s.cni.cncf.io/devinfo',
+  podResourcesSocket: '/var/lib/kubelet/pod-resources/kubelet.sock',
+  podResourcesTimeout: 10,
   logLevel: 'warn',
   logToStderr: true,
 } as const
@@ -141,6 +145,8 @@ export function parseNetConf(conf: JsonObject): NetConf {
     readinessTimeoutMs: milliseconds('readinessTimeout'),
     maxOutputBytes: number('maxOutputBytes'),
     devInfoDir: text('devInfoDir') ?? NET_CONF_DEFAULTS.devInfoDir,
+    podResourcesSocket: text('podResourcesSocket') ?? NET_CONF_DEFAULTS.podResourcesSocket,
+    podResourcesTimeoutMs: milliseconds('podResourcesTimeout'),
     logFile: text('logFile'),
     logLevel: LOG_LEVELS[(raw.logLevel as keyof typeof LOG_LEVELS | undefined) ?? NET_CONF_DEFAULTS.logLevel],
     logToStderr: flag('logToStderr'),
@@ -199,7 +205,12 @@ export function parseDelConf(conf: JsonObject): NetConf {
   }
 }
 
-type SecondsKey = 'addTimeout' | 'delegateTimeout' | 'lockTimeout' | 'readinessTimeout'
+type SecondsKey =
+  | 'addTimeout'
+  | 'delegateTimeout'
+  | 'lockTimeout'
+  | 'readinessTimeout'
+  | 'podResourcesTimeout'
 
 function declaredRuntimeConfig(conf: JsonObject): JsonObject {
   const declared = (conf.capabilities ?? {}) as JsonObject

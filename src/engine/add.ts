@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { dirname } from 'node:path'
 import type { PodIdentity } from '../cni/cni-args.ts'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -15,7 +13,7 @@ import { decideDefaultRoutes } from '../plan/default-route.ts'
 import { type MergePart, mergeResults } from '../plan/merge.ts'
 import type { PlannedAttachment } from '../plan/plan.ts'
 import { type Attached, attachAll } from './attach.ts'
-import { readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
+import { prepareDeviceInfo, readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
 import type { CallReport, EngineContext } from './engine.ts'
 import { planRequest } from './plan-request.ts'
 import { type CompleteMeta, type PlannedMeta, type RecordedAttachment, undoExec } from './recorded-plan.ts'
@@ -100,9 +98,7 @@ async function attachPod(
 ): Promise<AddOutcome> {
   const { request, conf, executor, now, warn } = context
   const begin = now()
-  for (const { deviceInfoFile } of meta.attachments) {
-    if (deviceInfoFile !== undefined) mkdirSync(dirname(deviceInfoFile), { recursive: true, mode: 0o755 })
-  }
+  for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
   const calls: CallReport[] = []
   const called: EngineContext['called'] = (report) => {
     calls.push(report)
@@ -124,6 +120,8 @@ async function attachPod(
         .reverse()
       const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
       open.undone(...undone)
+      const owner = { devInfoDir: conf.devInfoDir, containerId: request.containerId }
+      removeDeviceInfo(attachment.deviceInfoFile, owner, warn)
       for (const fault of faults) warn(`undo of optional ${title(attachment)}: ${fault.message}`)
     },
   })

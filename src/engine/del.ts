@@ -58,7 +58,14 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
   const netns = netnsId === undefined || isClaimed(journal, netnsId, key) ? '' : request.netns
   const { networks: requested } = chooseNetworks(conf, undefined)
   const networks = await resolveDefault(requested.slice(0, 1), context)
-  const plan = planAttachments({ conf, request, podNamespace: undefined, networks, facts: undefined })
+  const plan = planAttachments({
+    conf,
+    request,
+    podNamespace: undefined,
+    networks,
+    facts: undefined,
+    devices: undefined,
+  })
   const [attachment] = plan.attachments
   if (attachment === undefined || plan.faults.length > 0) {
     const [fault] = plan.faults

@@ -1,9 +1,11 @@
 import type { PodIdentity } from '../cni/cni-args.ts'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
+import type { PodDevices } from '../network/pod-devices.ts'
+import { resourceOf } from '../plan/devices.ts'
 import type { HostFacts } from '../plan/host-facts.ts'
 import type { Plan } from '../plan/plan.ts'
-import { planAttachments } from '../plan/plan-attachments.ts'
+import { planAttachments, type ResolvedNetwork } from '../plan/plan-attachments.ts'
 import { executedTypes } from '../plan/plugin-faults.ts'
 import { allFaults, chooseNetworks } from '../plan/requested-network.ts'
 import type { EngineContext } from './engine.ts'
@@ -19,7 +21,7 @@ export interface PlannedRequest {
 }
 
 /**
- * Looks up the pod and its networks, probes the host and plans. Design §4, steps 2 to 4.
+ * Looks up the pod, its networks and its devices, probes the host and plans. Design §4, steps 2 to 4.
  *
  * @throws {CniError} Every fault that can be known before anything runs, in one error that names the pod.
  */
@@ -42,13 +44,30 @@ export async function planRequest(context: EngineContext): Promise<PlannedReques
     )
     const facts = await executor.probe(request.netns, [...new Set(types)])
     checkNetns(context, facts)
-    const plan = planAttachments({ conf, request, podNamespace: pod?.namespace, networks, facts })
+    const devices = await findDevices(context, identity, networks)
+    const plan = planAttachments({ conf, request, podNamespace: pod?.namespace, networks, facts, devices })
     for (const warning of plan.warnings) warn(warning)
     if (plan.faults.length > 0) throw allFaults(plan.faults)
     return { plan, identity, facts }
   } catch (error) {
     throw toCniError(error).at(where)
   }
+}
+
+/** The kubelet is asked for pods alone that have a network with devices; without a pod there is nothing to ask for. */
+async function findDevices(
+  { conf, signal, startedAt, now }: EngineContext,
+  pod: PodIdentity | undefined,
+  networks: readonly ResolvedNetwork[],
+): Promise<PodDevices> {
+  if (pod === undefined || !networks.some((network) => resourceOf(network) !== undefined)) return new Map()
+  const { fetchPodDevices } = await import('../store/kubelet.ts')
+  const leftMs = Math.max(1, Math.round(startedAt + conf.addTimeoutMs - now()))
+  return await fetchPodDevices(pod, {
+    socket: conf.podResourcesSocket,
+    timeoutMs: Math.min(conf.podResourcesTimeoutMs, leftMs),
+    signal,
+  })
 }
 
 function checkNetns({ request }: EngineContext, facts: HostFacts): void {

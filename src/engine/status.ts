@@ -34,7 +34,14 @@ export async function status(context: EngineContext): Promise<void> {
         conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [],
     )
     const facts = await executor.probe('', [...new Set(types)])
-    const plan = planAttachments({ conf, request, podNamespace: undefined, networks, facts })
+    const plan = planAttachments({
+      conf,
+      request,
+      podNamespace: undefined,
+      networks,
+      facts,
+      devices: undefined,
+    })
     if (plan.faults.length > 0) throw allFaults(plan.faults)
     attachment = plan.attachments[0]
   } catch (error) {

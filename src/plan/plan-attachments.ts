@@ -6,9 +6,11 @@ import { type Conflist, delegatedTypes } from '../cni/conflist.ts'
 import { capabilitiesOf, selectRuntimeConfig } from '../cni/delegate-conf.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
-import { deviceInfoFileName } from '../network/device-info.ts'
-import { type NetworkAttachmentDefinition, resourceName } from '../network/nad.ts'
+import { deviceInfoFileName, devicePluginFileName } from '../network/device-info.ts'
+import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import type { PodDevices } from '../network/pod-devices.ts'
 import type { SelectionElement } from '../network/selection-element.ts'
+import { type DeviceGrant, grantDevices } from './devices.ts'
 import type { HostFacts } from './host-facts.ts'
 import { planIfNames } from './if-names.ts'
 import type { Plan, PlannedAttachment, PlannedPlugin } from './plan.ts'
@@ -37,18 +39,21 @@ export interface PlanInput {
   readonly networks: readonly ResolvedNetwork[]
   /** `undefined` when nothing will run (`explain`): then nothing is checked against the host. */
   readonly facts: HostFacts | undefined
+  /** What the kubelet allocated to the pod; `undefined` when it was not asked: then no device is given. */
+  readonly devices: PodDevices | undefined
 }
 
 /**
  * Turns the pod's networks into attachments: interface names, CNI_ARGS, what each plugin gets, and
  * everything that is wrong, all at once. The same input gives the same plan.
  *
- * NPWG-070 to NPWG-085, NPWG-116, CNI-019 to CNI-021, CNI-041, CNI-076, CNI-083, CNI-091.
+ * NPWG-070 to NPWG-085, NPWG-116, NPWG-133, CNI-019 to CNI-021, CNI-041, CNI-076, CNI-083, CNI-091.
  */
 export function planAttachments(input: PlanInput): Plan {
   const { conf, networks, facts } = input
   const warnings: string[] = []
   const names = planIfNames(input)
+  const grants = grantDevices(networks, input.devices)
   const faults: CniError[] = [...names.faults]
   const attachments: PlannedAttachment[] = []
   for (const [index, network] of networks.entries()) {
@@ -62,7 +67,14 @@ export function planAttachments(input: PlanInput): Plan {
     const planned =
       network.conflist === undefined
         ? undefined
-        : planAttachment(index, network, network.conflist, names.ifNames[index] ?? '', input)
+        : planAttachment(
+            index,
+            network,
+            network.conflist,
+            names.ifNames[index] ?? '',
+            input,
+            grants.get(index),
+          )
     const own = [
       ...(network.fault === undefined ? [] : [network.fault]),
       ...(planned?.faults ?? []),
@@ -90,6 +102,7 @@ function planAttachment(
   conflist: Conflist,
   ifName: string,
   input: PlanInput,
+  grant: DeviceGrant | undefined,
 ): { attachment: PlannedAttachment; faults: CniError[]; warnings: string[] } {
   const { conf, request } = input
   const { requested, nad, source } = network
@@ -100,15 +113,24 @@ function planAttachment(
     requested.reason,
     `its configuration is ${source}`,
     names(index, ifName, element, isDefault),
+    ...(grant === undefined ? [] : [grant.reason]),
   ]
 
   const declared = new Set(conflist.plugins.flatMap(capabilitiesOf))
-  const deviceInfoFile = declared.has('CNIDeviceInfoFile')
-    ? `${conf.devInfoDir}/cni/${deviceInfoFileName(label, request.containerId, ifName)}`
-    : undefined
+  const deviceID = grant === undefined ? element?.deviceID : grant.id
+  const devicePluginFile =
+    grant?.id === undefined
+      ? undefined
+      : `${conf.devInfoDir}/dp/${devicePluginFileName(grant.resource, grant.id)}`
+  // What the device plugin says goes to network-status also where no plugin reads the file.
+  const deviceInfoFile =
+    declared.has('CNIDeviceInfoFile') || devicePluginFile !== undefined
+      ? `${conf.devInfoDir}/cni/${deviceInfoFileName(label, request.containerId, ifName)}`
+      : undefined
   const available: JsonObject = {
     ...(isDefault ? conf.runtimeConfig : {}),
     ...requestedCapabilities(element),
+    ...(deviceID === undefined ? {} : { deviceID }),
     ...(deviceInfoFile === undefined ? {} : { CNIDeviceInfoFile: deviceInfoFile }),
   }
   const capability = checkCapabilities(title, conflist, element, declared, conf.strictCapabilities)
@@ -120,10 +142,7 @@ function planAttachment(
       conf: plugin,
       runtimeConfig: selectRuntimeConfig(plugin, available),
       cniArgs: element?.cniArgs,
-      extra:
-        element?.deviceID === undefined
-          ? undefined
-          : { deviceID: element.deviceID, pciBusID: element.deviceID },
+      extra: deviceID === undefined ? undefined : { deviceID, pciBusID: deviceID },
     }),
   )
   for (const { type, runtimeConfig } of plugins) {
@@ -139,11 +158,6 @@ function planAttachment(
         ? 'the annotation lets it keep the default route of its own configuration; the others lose theirs'
         : `the annotation makes it the owner of the default route through ${element.defaultRoute.join(', ')}`,
     )
-  }
-  const warnings = [...capability.warnings]
-  const resource = nad === undefined ? undefined : resourceName(nad)
-  if (resource !== undefined && element?.deviceID === undefined) {
-    warnings.push(`${title}: resource ${resource} is not looked up; the plugin gets no deviceID`)
   }
   const attachment: PlannedAttachment = {
     index,
@@ -162,9 +176,11 @@ function planAttachment(
     isOptional: !isDefault && element?.optional === true,
     timeoutMs: element?.timeoutMs,
     deviceInfoFile,
+    devicePluginFile,
     reasons,
   }
-  return { attachment, faults: capability.faults, warnings }
+  const faults = [...capability.faults, ...(grant?.fault === undefined ? [] : [grant.fault])]
+  return { attachment, faults, warnings: capability.warnings }
 }
 
 function names(
@@ -178,11 +194,14 @@ function names(
   return `interface ${ifName}: "net" and its place ${index} in the pod`
 }
 
-/** The element's keys under their names as capabilities (NPWG-070). */
+/**
+ * The element's keys under their names as capabilities (NPWG-070). A device is not among them: it is in the conf
+ * as well, where plugins without the capability read it (NPWG-074).
+ */
 function requestedCapabilities(element: SelectionElement | undefined): JsonObject {
   if (element === undefined) return {}
-  const { ips, mac, portMappings, bandwidth, infinibandGuid, deviceID } = element
-  const requested = { ips, mac, portMappings, bandwidth, infinibandGUID: infinibandGuid, deviceID }
+  const { ips, mac, portMappings, bandwidth, infinibandGuid } = element
+  const requested = { ips, mac, portMappings, bandwidth, infinibandGUID: infinibandGuid }
   return Object.fromEntries(Object.entries(requested).filter(([, value]) => value !== undefined))
 }
 
@@ -193,10 +212,7 @@ function checkCapabilities(
   declared: ReadonlySet<string>,
   isStrict: boolean,
 ): { faults: CniError[]; warnings: string[] } {
-  const undeclared = Object.keys(requestedCapabilities(element)).filter(
-    // A device goes into the conf as well, where plugins without the capability read it (NPWG-074).
-    (key) => key !== 'deviceID' && !declared.has(key),
-  )
+  const undeclared = Object.keys(requestedCapabilities(element)).filter((key) => !declared.has(key))
   const types = conflist.plugins.map(({ type }) => `"${type}"`).join(', ')
   const texts = undeclared.map(
     (key) =>

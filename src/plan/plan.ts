@@ -39,8 +39,10 @@ export interface PlannedAttachment {
   readonly isOptional: boolean
   /** Limit of one call in milliseconds, when the pod asked for one. */
   readonly timeoutMs: number | undefined
-  /** Path of the device-info file given to plugins with that capability (NPWG-122). */
+  /** Path of the device-info file, which plugins with that capability are given (NPWG-122). */
   readonly deviceInfoFile: string | undefined
+  /** What the device plugin says of the network's device, copied to `deviceInfoFile` beforehand (NPWG-123). */
+  readonly devicePluginFile: string | undefined
   /** Why it is as it is, one sentence a decision. */
   readonly reasons: readonly string[]
 }

@@ -99,6 +99,7 @@ function toAttachments(networks: readonly PaperNetwork[]): RecordedAttachment[] 
     isOptional,
     timeoutMs: undefined,
     deviceInfoFile: undefined,
+    devicePluginFile: undefined,
     reasons: [`reason for ${network}`],
     calls: plugins.map(() => next++),
   }))

@@ -40,6 +40,8 @@ spec('net-conf', (it) => {
       readinessTimeoutMs: 45_000,
       maxOutputBytes: 16_777_216,
       devInfoDir: '/var/run/k8s.cni.cncf.io/devinfo',
+      podResourcesSocket: '/var/lib/kubelet/pod-resources/kubelet.sock',
+      podResourcesTimeoutMs: 10_000,
       logFile: undefined,
       logLevel: 'warn',
       logToStderr: true,

@@ -15,6 +15,8 @@ export const EXAMPLES = join(ROOT, 'examples')
 /** An example on a node of its own. */
 export interface Example {
   readonly host: Netns
+  /** Folder of device-info. */
+  readonly devInfoDir: string
   /** Directory searched before the distribution's plugins, for stubs. */
   readonly binDir: string
   /** Makes the namespace of a pod of `pod.yaml`. */
@@ -36,15 +38,18 @@ interface ExamplePod {
 
 /**
  * Opens an example: its manifests and its net-conf as they are, save the folders (`manifests`, `stateDir`,
- * host-local's `dataDir`), on a node that has a second network card `eth1`.
+ * host-local's `dataDir`, `devInfoDir`), on a node that has a second network card `eth1`.
+ *
+ * @param podResourcesSocket Socket of a stand-in for the kubelet.
  */
-export async function openExample(name: string): Promise<Example> {
+export async function openExample(name: string, podResourcesSocket?: string): Promise<Example> {
   const folder = join(EXAMPLES, name)
   const dir = tempDir(name)
   const leaseDir = join(dir, 'leases')
   const stateDir = join(dir, 'state')
   const manifestDir = join(dir, 'manifests')
   const binDir = join(dir, 'bin')
+  const devInfoDir = join(dir, 'devinfo')
   const objects = ['nad.yaml', 'pod.yaml'].flatMap((file) => readManifests(join(folder, file)))
   writeManifests(manifestDir, ...objects.map((object) => withLeaseDir(object, leaseDir)))
   const written = readJson(join(folder, 'net-conf.json'))
@@ -53,6 +58,8 @@ export async function openExample(name: string): Promise<Example> {
     ...moveLeases(written, leaseDir),
     manifests: manifestDir,
     stateDir,
+    devInfoDir,
+    ...(podResourcesSocket === undefined ? {} : { podResourcesSocket }),
     ...(existsSync(runtimeConfig) ? { runtimeConfig: readJson(runtimeConfig) } : {}),
   }
   const host = await createHostNetns()
@@ -63,6 +70,7 @@ export async function openExample(name: string): Promise<Example> {
   let before: Snapshot | undefined
   return {
     host,
+    devInfoDir,
     binDir,
     async pod(podName) {
       const manifest = objects.find(({ kind, metadata }) => kind === 'Pod' && metadata.name === podName)

@@ -146,4 +146,21 @@ spec('device-info', (it) => {
     const containerId = 'c'.repeat(200)
     assert.is(deviceInfoFileName(`telco/${'n'.repeat(250)}`, containerId, 'net1'), `${containerId}_net1`)
   })
+
+  const files: readonly (readonly [string, boolean])[] = [
+    [`/run/devinfo/cni/${deviceInfoFileName('telco/n6', 'abc', 'net1')}`, true],
+    [`/run/devinfo/cni/${deviceInfoFileName('n'.repeat(300), 'abc', 'net1')}`, true],
+    [`/run/devinfo/cni/${deviceInfoFileName('telco/n6', 'other', 'net1')}`, false],
+    ['/run/devinfo/cni/../n6-abc_net1', false],
+    ['/run/../etc/cni/n6-abc_net1', false],
+    ['/run/devinfo/dp/n6-abc_net1', false],
+    ['run/devinfo/cni/n6-abc_net1', false],
+    ['/etc/passwd', false],
+    ['', false],
+  ]
+  for (const [path, expected] of files) {
+    it(`NPWG-126 ${path.slice(0, 60)} is ${expected ? 'a' : 'no'} file of container abc that DEL removes`, () => {
+      assert.is(isDeviceInfoPath(path, '/run/devinfo', 'abc'), expected)
+    })
+  }
 })

@@ -2,7 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { assertDone, assertRefused, ipsOf } from '../plugin/stub-node.ts'
+import { deviceNode, devicesOf, VF } from '../plugin/device-node.ts'
+import { assertAdded, assertDone, assertRefused, ipsOf } from '../plugin/stub-node.ts'
+import { stopKubelets, testKubelet } from '../rig/kubelet.ts'
 import { assertNothingLeft, snapshot } from '../rig/leftovers.ts'
 import { nad, pod, writeManifests } from '../rig/manifests.ts'
 import { PLEXUS, ROOT } from '../rig/plexus.ts'
@@ -41,6 +43,8 @@ const IN_ROOT = ['unshare', '--mount', '/bin/sh', '-c']
 const ENTER = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec chroot "$0" /plexus "$@"'
 
 spec('the single-file executable', (it) => {
+  it.after(stopKubelets)
+
   it('runs in a read-only root where nothing else is, without /proc, /dev and /tmp', () => {
     const root = emptyRoot()
     const manifest = pod({ networks: 'nowhere' })
@@ -123,5 +127,17 @@ spec('the single-file executable', (it) => {
       assert.is(status, 1, stdout)
       assert.match(stdout, 'is a meta-plugin')
     }
+  })
+
+  it('asks the kubelet for devices: what the bundles load later is in it', async () => {
+    const kubelet = testKubelet()
+    const node = await deviceNode(kubelet)
+    kubelet.setPods({ name: 'pod-a', containers: [{ [VF]: ['0000:03:02.1'] }] })
+    await kubelet.start()
+    const pod = await node.pod({ networks: 'vf-a' })
+    const executable = singleFile()
+    assertAdded(await pod.run('ADD', { executable }))
+    assert.equal(devicesOf(node.calls()), ['alpha 0000:03:02.1'])
+    assertDone(await pod.run('DEL', { executable }))
   })
 })

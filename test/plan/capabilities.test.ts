@@ -121,20 +121,6 @@ spec('capabilities', (it) => {
     assert.equal(given, [undefined, { CNIDeviceInfoFile: files[1] }])
   })
 
-  it('a resource that is not looked up is said, unless the annotation names the device', () => {
-    const annotations = { 'k8s.v1.cni.cncf.io/resourceName': 'intel.com/x' }
-    const named = planPod({
-      pod: pod([{ name: 'a', deviceID: '0000:03:02.0' }]),
-      nadAnnotations: annotations,
-    })
-    assert.equal([named.warnings, planPod({ pod: pod('a') }).warnings], [[], []])
-    const plan = planPod({
-      pod: pod('a'),
-      nadAnnotations: annotations,
-    })
-    assert.match(plan.warnings.join('\n'), /resource intel\.com\/x is not looked up/)
-  })
-
   it('keys without a meaning in an element change nothing', () => {
     const plain = planPod({ pod: pod([{ name: 'a' }]) })
     const more = planPod({ pod: pod([{ name: 'a', gateway: ['1.1.1.1'], mtu: 9000, 'org.x.y': 1 }]) })

@@ -9,6 +9,7 @@ import { type PlanInput, planAttachments, type ResolvedNetwork } from '../../src
 import { chooseNetworks, type PodFacts, type RequestedNetwork } from '../../src/plan/requested-network.ts'
 
 const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
+const RESOURCE = 'k8s.v1.cni.cncf.io/resourceName'
 const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network'
 
 /** A net-conf whose default network is an inline bridge. */
@@ -56,9 +57,12 @@ export interface PlanCase {
   readonly pod?: PodFacts | undefined
   /** `spec.config` by `namespace/name`; a NAD that is asked for and not here is a bridge without address. */
   readonly nads?: Readonly<Record<string, unknown>>
-  readonly nadAnnotations?: Readonly<Record<string, string>>
+  /** Device resource of a NAD by `namespace/name`. */
+  readonly resources?: Readonly<Record<string, string>>
   readonly args?: string
   readonly facts?: HostFacts | undefined
+  /** Ids by resource; absent: the kubelet was not asked. */
+  readonly devices?: Readonly<Record<string, readonly string[]>>
 }
 
 /** The plan of a pod, by the same steps as the engine, without disk and cluster. */
@@ -77,6 +81,7 @@ export function planInput(given: PlanCase): PlanInput {
     podNamespace: chosen?.namespace,
     networks: networks.map((requested) => resolve(requested, given)),
     facts: 'facts' in given ? given.facts : hostFacts(),
+    devices: given.devices === undefined ? undefined : new Map(Object.entries(given.devices)),
   }
 }
 
@@ -95,7 +100,9 @@ function resolve(requested: RequestedNetwork, given: PlanCase): ResolvedNetwork 
     }
     if (reference.kind !== 'nad') throw new Error(`no ${reference.kind} here`)
     const { namespace, name } = reference
-    const nad = { namespace, name, annotations: { ...given.nadAnnotations } }
+    const resource = given.resources?.[`${namespace}/${name}`]
+    const annotations: Record<string, string> = resource === undefined ? {} : { [RESOURCE]: resource }
+    const nad = { namespace, name, annotations }
     const config = given.nads?.[`${namespace}/${name}`] ?? { cniVersion: '1.0.0', type: 'bridge' }
     const source = `NAD ${namespace}/${name}`
     const conflist = parseConflist(config, { what: source, fallbackName: name, form: 'by-content' })

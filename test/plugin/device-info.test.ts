@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { isJsonObject } from '../../src/cni/json.ts'
 import { manifestStore } from '../../src/store/manifests.ts'
 import { nad } from '../rig/manifests.ts'
 import { spec } from '../spec.ts'
+import { givenInfoFile } from './device-node.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from './stub-node.ts'
 
 const MEMIF = { type: 'memif', version: '1.1.0', memif: { role: 'master', path: '/run/m', mode: 'ip' } }
@@ -22,18 +22,6 @@ async function deviceNode(): Promise<{ node: StubNode; folder: string }> {
   return { node, folder: join(dirname(node.stateDir), 'devinfo') }
 }
 
-/** The path that the plugin was given; waits until it has read its config. */
-async function givenPath(node: StubNode): Promise<string> {
-  const deadline = performance.now() + 10_000
-  while (performance.now() < deadline) {
-    const runtimeConfig = node.alpha.calls().at(-1)?.stdin.runtimeConfig
-    const path = isJsonObject(runtimeConfig) ? runtimeConfig.CNIDeviceInfoFile : undefined
-    if (typeof path === 'string') return path
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('the plugin was given no path')
-}
-
 /** ADD of a pod while the plugin writes this text into its file; the plugin goes on with `then`. */
 async function addWith(text: string, isFailing = false) {
   const { node, folder } = await deviceNode()
@@ -43,7 +31,7 @@ async function addWith(text: string, isFailing = false) {
   if (isFailing)
     node.behave(node.alpha, { add: { blockBefore: 'gate', error: { code: 110, msg: 'no device' } } })
   const adding = pod.start('ADD', { conf })
-  const path = await givenPath(node)
+  const path = await givenInfoFile(node)
   writeFileSync(path, text)
   node.alpha.release('gate')
   return { node, pod, conf, folder, path, before, run: await adding.finished }
