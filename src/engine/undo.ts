@@ -118,7 +118,9 @@ export function undoError(faults: readonly CniError[]): CniError {
   const code = first?.code ?? CniErrorCode.UndoIncomplete
   const message = first?.message ?? 'undo failed'
   return new CniError(code, faults.length > 1 ? `${message} (and ${faults.length - 1} more)` : message, {
-    hint: 'what is left is recorded and undone at the next DEL',
+    hint: [first?.hint, 'what is left is recorded and undone at the next DEL']
+      .filter((hint) => hint !== undefined)
+      .join('; '),
     cause: first?.cause,
     faults: faults.length > 1 ? faults.map((fault) => fault.message) : [],
   })

@@ -29,25 +29,35 @@ export const MAX_FRAME_BYTES = 16 * 1024 * 1024
  * Encodes a frame: 4-byte big-endian length of what follows, 1-byte kind, and for each field a 4-byte
  * big-endian length and its bytes.
  *
+ * @param roomBytes Left free behind the frame.
  * @throws {CniError} Internal when it would exceed {@link MAX_FRAME_BYTES}.
  */
-export function encodeFrame(kind: number, fields: readonly (Buffer | string | number)[]): Buffer {
-  const parts = fields.map((field) =>
-    typeof field === 'number' ? encodeNumber(field) : typeof field === 'string' ? Buffer.from(field) : field,
-  )
-  const sizeBytes = parts.reduce((sum, part) => sum + 4 + part.length, 1)
+export function encodeFrame(
+  kind: number,
+  fields: readonly (Buffer | string | number)[],
+  roomBytes = 0,
+): Buffer {
+  const sizeBytes = fields.reduce<number>((sum, field) => sum + 4 + sizeOf(field), 1)
   if (sizeBytes > MAX_FRAME_BYTES) {
     throw new CniError(CniErrorCode.Internal, `a frame of ${sizeBytes} bytes exceeds ${MAX_FRAME_BYTES}`)
   }
-  const frame = Buffer.alloc(4 + sizeBytes)
+  const frame = Buffer.allocUnsafe(4 + sizeBytes + roomBytes)
   frame.writeUInt32BE(sizeBytes, 0)
   frame[4] = kind
   let offset = 5
-  for (const part of parts) {
-    offset = frame.writeUInt32BE(part.length, offset)
-    offset += part.copy(frame, offset)
+  for (const field of fields) {
+    const lengthAt = offset
+    offset += 4
+    if (typeof field === 'number') offset = frame.writeUInt32BE(field, offset)
+    else offset += typeof field === 'string' ? frame.write(field, offset) : field.copy(frame, offset)
+    frame.writeUInt32BE(offset - lengthAt - 4, lengthAt)
   }
   return frame
+}
+
+function sizeOf(field: Buffer | string | number): number {
+  if (typeof field === 'number') return 4
+  return typeof field === 'string' ? Buffer.byteLength(field) : field.length
 }
 
 /**
@@ -69,13 +79,6 @@ export function decodeFrame(body: Buffer): Frame | undefined {
     offset += length
   }
   return { kind, fields }
-}
-
-/** A number as a field: 4 bytes, big-endian. */
-function encodeNumber(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
 }
 
 /** The number in a field, or `undefined` when the field is not 4 bytes. */

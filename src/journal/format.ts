@@ -15,6 +15,7 @@ const JOURNAL_MAGIC = Buffer.from('PLXJ')
 export const JOURNAL_VERSION = 1
 
 const HEADER_BYTES = JOURNAL_MAGIC.length + 4
+const CHECKSUM_BYTES = 4
 const KINDS: ReadonlySet<number> = new Set(Object.values(FrameKind))
 
 /** What the bytes of a journal file turned out to be. */
@@ -38,10 +39,10 @@ export function encodeHeader(): Buffer {
 
 /** A record: the frame in the protocol's encoding and the 4-byte CRC-32 of what follows its length. */
 export function encodeRecord(kind: number, fields: readonly (Buffer | string | number)[]): Buffer {
-  const frame = encodeFrame(kind, fields)
-  const checksum = Buffer.alloc(4)
-  checksum.writeUInt32BE(crc32(frame.subarray(4)))
-  return Buffer.concat([frame, checksum])
+  const record = encodeFrame(kind, fields, CHECKSUM_BYTES)
+  const end = record.length - CHECKSUM_BYTES
+  record.writeUInt32BE(crc32(record.subarray(4, end)), end)
+  return record
 }
 
 /**
