@@ -56,7 +56,7 @@ export const CHAINED_PLUGIN_SCHEMAS: Readonly<Record<string, PluginSchema>> = {
   vrf: pluginSchema(
     'vrf',
     'A VRF that the interface belongs to.',
-    { vrfname: interfaceName('Name of the VRF.'), table: integer('Routing table.', 1) },
+    { vrfname: interfaceName('Name of the VRF.'), table: integer('Routing table; 0 for a free one.', 0) },
     ['vrfname'],
   ),
   firewall: pluginSchema('firewall', "The host's firewall lets the pod's traffic pass.", {

@@ -139,8 +139,10 @@ function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
     const refuse = (offset: number, message: string, hint?: string): void =>
       void faults.push({ document: number, position: locate(offset), code: 'yaml-syntax', message, hint })
     if (document.errors.length > 0) {
-      for (const { message, pos } of document.errors)
-        refuse(pos[0], `not YAML: ${message}`, yamlHint(message))
+      for (const { code, message, pos } of document.errors) {
+        const what = code === 'NON_STRING_KEY' ? 'a key must be a text' : message
+        refuse(pos[0], `not YAML: ${what}`, yamlHint(message, text))
+      }
       continue
     }
     let value: unknown
@@ -183,7 +185,12 @@ interface ParsedYaml {
 
 function parseYaml(text: string): ParsedYaml {
   const parse = (source: string): readonly Document.Parsed[] => {
-    const documents = parseAllDocuments(source, { prettyErrors: false, merge: true })
+    const documents = parseAllDocuments(source, {
+      prettyErrors: false,
+      merge: true,
+      stringKeys: true,
+      logLevel: 'silent',
+    })
     return Array.isArray(documents) ? documents : []
   }
   const isGood = (documents: readonly Document.Parsed[]): boolean =>
@@ -197,7 +204,8 @@ function parseYaml(text: string): ParsedYaml {
     : asWritten
 }
 
-function yamlHint(message: string): string | undefined {
+function yamlHint(message: string, text: string): string | undefined {
+  if (text.includes('{{')) return 'render the template first: helm template . | plexus validate -'
   return /tabs? /i.test(message) ? 'indent with blanks: YAML takes no tabs' : undefined
 }
 
