@@ -11,6 +11,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   config: ['cni'],
   network: ['cni'],
   plan: ['cni', 'config', 'network'],
+  validation: ['cni', 'config', 'network', 'plan'],
   // Of plan only what a decision and a fact look like.
   executor: ['cni', 'plan'],
   journal: ['cni', 'executor'],
@@ -18,15 +19,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   engine: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store'],
   daemon: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
   node: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
-  webhook: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
+  webhook: ['cni', 'config', 'network', 'plan', 'validation', 'executor', 'journal', 'store', 'engine'],
   cli: [
     ...['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
-    ...['daemon', 'node', 'webhook'],
+    ...['validation', 'daemon', 'node', 'webhook'],
   ],
 }
 
 /** Values in, values out: no I/O, clock, randomness, environment or log. */
-const PURE_ROOMS = ['cni', 'config', 'network', 'plan']
+const PURE_ROOMS = ['cni', 'config', 'network', 'plan', 'validation']
 const EFFECTS =
   /\b(?:process\s*[.[]|globalThis\.|console\.|fetch\(|set(?:Timeout|Interval|Immediate)\(|Date\.now\(|new Date\(\)|performance\.|Math\.random\(|crypto\.)/
 
@@ -42,7 +43,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'ipaddr.js': ['src/cni/address.ts'],
   pino: ['src/cli/', 'src/daemon/', 'src/main.ts'],
   'prom-client': ['src/daemon/'],
-  yaml: ['src/store/', 'src/cli/', 'src/daemon/'],
+  yaml: ['src/store/', 'src/cli/', 'src/daemon/', 'src/validation/source-text.ts'],
   yargs: ['src/cli/'],
   '@kubernetes/client-node': ['src/store/'],
 }

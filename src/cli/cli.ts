@@ -9,7 +9,10 @@ import { packageVersion } from './installation.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'demo', 'daemon']
+const COMMANDS = ['list', 'show', 'explain', 'validate', 'demo', 'daemon']
+
+/** What `-` stands for as a file. */
+const STDIN = '/dev/stdin'
 
 /** yargs's words that a newcomer would not understand. */
 const STRINGS = {
@@ -70,7 +73,8 @@ async function runCommand(args: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.good
   const write = (text: string): void => void process.stdout.write(text)
   const style = terminalStyler
-  const parser = yargs([...args])
+  // yargs loses a positional `-`.
+  const parser = yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
     .scriptName('plexus')
     .locale('en')
     .updateStrings(STRINGS)
@@ -140,6 +144,25 @@ async function runCommand(args: readonly string[]): Promise<number> {
           style,
           write,
         })
+      },
+    )
+    .command(
+      'validate <files..>',
+      'What is wrong in manifests and CNI configurations, before anything runs',
+      (command) =>
+        withOutput(command)
+          .positional('files', {
+            type: 'string',
+            array: true,
+            demandOption: true,
+            describe:
+              'NADs, pods, workloads, net-confs: files, or folders of .yaml, .yml, .json, .conf, .conflist; - is stdin',
+          })
+          .example('$0 validate nads.yaml deployment.yaml', '')
+          .example('helm template . | $0 validate -', ''),
+      async ({ files, output: format }) => {
+        const { validate } = await import('./validate.ts')
+        exitCode = await validate({ paths: files, format, style, write })
       },
     )
     .command(

@@ -81,3 +81,13 @@ export function bareIp(text: string): string {
   const slash = text.indexOf('/')
   return slash < 0 ? text : text.slice(0, slash)
 }
+
+/** An address as a number, to compare it with others of its family; `undefined` when the text is none. */
+export function ipNumber(text: string): bigint | undefined {
+  const ip = parseIp(text)
+  if (ip === undefined) return undefined
+  return ipaddr
+    .parse(ip.text)
+    .toByteArray()
+    .reduce((number, byte) => (number << 8n) | BigInt(byte), 0n)
+}

@@ -152,7 +152,7 @@ export function parseNetConf(conf: JsonObject): NetConf {
     logToStderr: flag('logToStderr'),
     runtimeConfig: declaredRuntimeConfig(conf),
     prevResult: (raw.prevResult as JsonObject | null | undefined) ?? undefined,
-    warnings: unknownKeys(conf),
+    warnings: unknownKeys(conf).map(({ text }) => `net-conf: ${text}`),
   }
 }
 
@@ -220,13 +220,15 @@ function declaredRuntimeConfig(conf: JsonObject): JsonObject {
   )
 }
 
-function unknownKeys(conf: JsonObject): string[] {
+/** Keys of a net-conf that nobody reads, each with a sentence. CNI-031. */
+export function unknownKeys(conf: JsonObject): { key: string; text: string }[] {
   const known = Object.keys(netConfSchema.properties)
   return Object.keys(conf)
     .filter((key) => !known.includes(key) && !key.startsWith('cni.dev/') && !COMMON_LIST_KEYS.includes(key))
     .map((key) => {
       const nearest = nearMiss(key, known)
-      return `net-conf: unknown key "${key}"${nearest === undefined ? '' : `; did you mean "${nearest}"?`}`
+      const meant = nearest === undefined ? '' : `; did you mean "${nearest}"?`
+      return { key, text: `unknown key "${key}"${meant}` }
     })
 }
 

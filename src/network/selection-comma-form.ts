@@ -1,6 +1,5 @@
 import { toShown } from '../cni/faults.ts'
 import { ifNameFault } from '../cni/if-name.ts'
-import { toLocator } from '../cni/json-position.ts'
 import { objectNameFault, suggestObjectName } from './object-name.ts'
 import type { SelectionElement } from './selection-element.ts'
 import { elementReport, type SelectionFindings } from './selection-report.ts'
@@ -19,21 +18,19 @@ export function parseCommaForm(
   namespace: string,
   findings: SelectionFindings,
 ): ReportedElement[] {
-  const locate = toLocator(text)
   const items = text.split(',')
   if (items.length > 1 && items.at(-1)?.trim() === '') items.pop()
   const elements: ReportedElement[] = []
   let offset = 0
   for (const [index, item] of items.entries()) {
     const start = offset + (item.trim() === '' ? 0 : item.length - item.trimStart().length)
-    elements.push(parseItem(item.trim(), { locate, start, index, namespace, findings }))
+    elements.push(parseItem(item.trim(), { start, index, namespace, findings }))
     offset += item.length + 1
   }
   return elements
 }
 
 interface ItemContext {
-  locate: (offset: number) => string
   /** Offset of the item in the text. */
   start: number
   index: number
@@ -41,10 +38,7 @@ interface ItemContext {
   findings: SelectionFindings
 }
 
-function parseItem(
-  item: string,
-  { locate, start, index, namespace, findings }: ItemContext,
-): ReportedElement {
+function parseItem(item: string, { start, index, namespace, findings }: ItemContext): ReportedElement {
   const [reference = '', ifName, ...moreIfNames] = item.split('@')
   const parts = reference.split('/')
   const offsets: Record<string, number> = {
@@ -54,7 +48,7 @@ function parseItem(
   const report = elementReport(findings, {
     index,
     label: item === '' ? undefined : item,
-    positionOf: ([key]) => locate(start + (offsets[key ?? ''] ?? 0)),
+    offsetOf: ([key]) => start + (offsets[key ?? ''] ?? 0),
   })
   const element: SelectionElement = {
     name: (parts.at(-1) ?? '').trim(),

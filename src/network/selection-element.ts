@@ -1,10 +1,11 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
+import { toLocator } from '../cni/json-position.ts'
 import { parseCommaForm } from './selection-comma-form.ts'
 import { parseJsonForm } from './selection-json-form.ts'
-import type { SelectionFindings } from './selection-report.ts'
-import { validateSelection } from './selection-validation.ts'
+import { findingText, type SelectionFindings } from './selection-report.ts'
+import { type ReportedElement, validateSelection } from './selection-validation.ts'
 
 /** A port forwarded from the host, as the `portMappings` capability wants it. NPWG-050. */
 export interface PortMapping {
@@ -72,19 +73,40 @@ export interface Selection {
  *   whatever the text.
  */
 export function parseSelectionElements(text: string, options: SelectionOptions): Selection {
-  if (text.trim() === '') return { elements: [], warnings: [] }
-  const findings: SelectionFindings = { faults: [], warnings: [], moreFaults: 0 }
-  const parseForm = /[[{"]/.test(text) ? parseJsonForm : parseCommaForm
-  const reported = parseForm(text, options.namespace, findings)
-  validateSelection(reported)
-  if (findings.faults.length > 0) throw toSelectionError(options.annotation, findings)
+  const { reported, findings } = inspectSelection(text, options.namespace)
+  const locate = toLocator(text)
+  const faults = findings.faults.map((fault) => findingText(fault, locate))
+  const warnings = findings.warnings.map((warning) => findingText(warning, locate))
+  if (faults.length > 0) {
+    throw toSelectionError(options.annotation, { faults, warnings, moreFaults: findings.moreFaults })
+  }
   return {
     elements: reported.map(({ element }) => element),
-    warnings: findings.warnings.map((warning) => `annotation ${options.annotation}: ${warning}`),
+    warnings: warnings.map((warning) => `annotation ${options.annotation}: ${warning}`),
   }
 }
 
-function toSelectionError(annotation: string, { faults, warnings, moreFaults }: SelectionFindings): CniError {
+/**
+ * Reads the annotation as {@link parseSelectionElements} does, for whoever wants every finding with its place.
+ *
+ * @returns Also the elements with a fault; these are not to be used as they are.
+ */
+export function inspectSelection(
+  text: string,
+  namespace: string,
+): { reported: ReportedElement[]; findings: SelectionFindings } {
+  const findings: SelectionFindings = { faults: [], warnings: [], moreFaults: 0 }
+  if (text.trim() === '') return { reported: [], findings }
+  const parseForm = /[[{"]/.test(text) ? parseJsonForm : parseCommaForm
+  const reported = parseForm(text, namespace, findings)
+  validateSelection(reported)
+  return { reported, findings }
+}
+
+function toSelectionError(
+  annotation: string,
+  { faults, warnings, moreFaults }: { faults: string[]; warnings: string[]; moreFaults: number },
+): CniError {
   const total = faults.length + moreFaults
   const count = total === 1 ? '' : `${total} faults, the first: `
   const more = moreFaults === 0 ? [] : [`and ${moreFaults} more faults`]

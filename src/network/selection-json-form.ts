@@ -1,7 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
-import { type JsonPositions, locateJson, pointerToken, toLocator } from '../cni/json-position.ts'
+import { type JsonPositions, locateJson, pointerToken } from '../cni/json-position.ts'
 import { readElement } from './selection-keys.ts'
 import { elementReport, type SelectionFindings } from './selection-report.ts'
 import type { ReportedElement } from './selection-validation.ts'
@@ -18,11 +18,10 @@ export function parseJsonForm(
   namespace: string,
   findings: SelectionFindings,
 ): ReportedElement[] {
-  const locate = toLocator(text)
   const positions = locateJson(text)
   if (positions.fault !== undefined) {
     const { offset, reason } = positions.fault
-    findings.faults.push(`not JSON at ${locate(offset)}: ${reason}`)
+    findings.faults.push({ subject: 'not JSON', message: reason, offset })
     return []
   }
   let items: unknown
@@ -30,14 +29,18 @@ export function parseJsonForm(
     items = parseJson(text, 'the annotation')
   } catch (error) {
     if (!(error instanceof CniError)) throw error
-    findings.faults.push(error.message)
+    findings.faults.push({ subject: '', message: error.message, offset: undefined })
     return []
   }
   const isAlone = isJsonObject(items)
-  if (isAlone) findings.warnings.push('an object where a list is wanted; taken as a list of one: write [{…}]')
+  if (isAlone) {
+    const message = 'an object where a list is wanted; taken as a list of one: write [{…}]'
+    findings.warnings.push({ subject: '', message, offset: undefined })
+  }
   const list = isAlone ? [items] : items
   if (!Array.isArray(list)) {
-    findings.faults.push(`must be a list of objects, not ${jsonType(items)}`)
+    const message = `must be a list of objects, not ${jsonType(items)}`
+    findings.faults.push({ subject: '', message, offset: undefined })
     return []
   }
   return list.flatMap((item: unknown, index) => {
@@ -46,7 +49,7 @@ export function parseJsonForm(
     const report = elementReport(findings, {
       index,
       label: labelOf(object),
-      positionOf: (path) => locate(offsetOf(positions, pointer, path)),
+      offsetOf: (path) => offsetOf(positions, pointer, path),
     })
     if (object === undefined) {
       const hint = typeof item === 'string' ? `; write {"name": ${toShown(item)}}` : ''

@@ -119,7 +119,7 @@ export function chooseNetworks(conf: NetConf, pod: PodFacts | undefined): Networ
 }
 
 /** A default route that both annotations give away; within one its own parser finds it (NPWG-093, C-17). */
-function routeFaults(
+export function routeFaults(
   defaultElement: SelectionElement | undefined,
   elements: readonly SelectionElement[],
 ): CniError[] {

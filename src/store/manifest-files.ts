@@ -10,19 +10,23 @@ export interface ManifestFile {
   text: string
 }
 
-const EXTENSIONS = new Set(['.yaml', '.yml', '.json'])
+const EXTENSIONS = ['.yaml', '.yml', '.json']
 
 /**
  * Reads the manifest files of a folder and the folders in it, sorted bytewise by path; or the one file
  * that the path names. Names that begin with a dot are passed over (also the inside of a mounted ConfigMap,
  * whose links are followed); a link to a folder is not.
  *
+ * @param extensions Endings of the files of a folder.
  * @throws {CniError} Io when the folder or any file in it cannot be read.
  */
-export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
+export async function readManifestFiles(
+  path: string,
+  extensions: readonly string[] = EXTENSIONS,
+): Promise<ManifestFile[]> {
   try {
     const isFolder = (await stat(path)).isDirectory()
-    const paths = isFolder ? await findManifests(path) : [path]
+    const paths = isFolder ? await findManifests(path, extensions) : [path]
     const files: ManifestFile[] = []
     for (const file of paths) {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -38,13 +42,13 @@ export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
   }
 }
 
-async function findManifests(folder: string): Promise<string[]> {
+async function findManifests(folder: string, extensions: readonly string[]): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     if (entry.name.startsWith('.')) continue
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) found.push(...(await findManifests(path)))
-    else if (EXTENSIONS.has(extname(entry.name)) && (await isFile(entry, path))) found.push(path)
+    if (entry.isDirectory()) found.push(...(await findManifests(path, extensions)))
+    else if (extensions.includes(extname(entry.name)) && (await isFile(entry, path))) found.push(path)
   }
   return found.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
 }
@@ -75,7 +79,7 @@ export function manifestSignature(path: string): string {
 }
 
 function fileSignature(path: string): string {
-  if (!EXTENSIONS.has(extname(path))) return ''
+  if (!EXTENSIONS.includes(extname(path))) return ''
   const { ino, size, mtimeMs, ctimeMs } = statSync(path)
   return `${path}:${ino}:${size}:${mtimeMs}:${ctimeMs}`
 }

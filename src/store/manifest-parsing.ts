@@ -1,10 +1,11 @@
 import { extname } from 'node:path'
-import { LineCounter, parseAllDocuments } from 'yaml'
+import { type Document, LineCounter, parseAllDocuments } from 'yaml'
 import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
 import { locateJson, toLocator } from '../cni/json-position.ts'
+import { indentQuotedLines } from '../network/quoted-lines.ts'
 
 /** One object of a manifest file, members of a List one by one. */
 interface ManifestObject {
@@ -45,15 +46,7 @@ export function parseManifests(text: string, file: string): ParsedManifests {
     return parsed
   }
 
-  const lineCounter = new LineCounter()
-  const documents = parseAllDocuments(text, {
-    lineCounter,
-    // The pretty form quotes the source, in which there may be secrets.
-    prettyErrors: false,
-    // kubectl reads YAML 1.1, where `<<` merges.
-    merge: true,
-  })
-  if (!Array.isArray(documents)) return parsed
+  const { documents, lineCounter } = parseYaml(text)
   documents.forEach((document, index) => {
     const start = lineCounter.linePos(document.contents?.range?.[0] ?? 0).line
     const place = `${file} document ${index + 1}`
@@ -72,6 +65,27 @@ export function parseManifests(text: string, file: string): ParsedManifests {
     }
   })
   return parsed
+}
+
+function parseYaml(text: string): { documents: readonly Document.Parsed[]; lineCounter: LineCounter } {
+  const parse = (source: string): ReturnType<typeof parseYaml> => {
+    const lineCounter = new LineCounter()
+    const documents = parseAllDocuments(source, {
+      lineCounter,
+      // The pretty form quotes the source, in which there may be secrets.
+      prettyErrors: false,
+      // kubectl reads YAML 1.1, where `<<` merges.
+      merge: true,
+    })
+    return { documents: Array.isArray(documents) ? documents : [], lineCounter }
+  }
+  const isGood = ({ documents }: ReturnType<typeof parseYaml>): boolean =>
+    documents.every(({ errors }) => errors.length === 0)
+  const asWritten = parse(text)
+  if (isGood(asWritten)) return asWritten
+  // The lines stay the same ones.
+  const indented = parse(indentQuotedLines(text).text)
+  return isGood(indented) ? indented : asWritten
 }
 
 function collect(value: unknown, where: string, parsed: ParsedManifests, depth = 0): void {

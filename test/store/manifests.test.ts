@@ -56,6 +56,14 @@ spec('manifest store', (it) => {
     }
   })
 
+  it('reads a configuration in quotes whose lines stand at the margin, as the API does', async () => {
+    const config = `'{\n"cniVersion": "0.3.1",\n"type": "sriov"\n}'`
+    const { store } = storeOf({
+      'nad.yaml': `apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: vf}\nspec:\n  config: ${config}\n`,
+    })
+    assert.is((await store.nad('default', 'vf'))?.config, '{ "cniVersion": "0.3.1", "type": "sriov" }')
+  })
+
   it('finds pods and NADs in documents, lists and folders, and undefined for what is not there', async () => {
     const { store } = storeOf({
       'all.yaml': `# a comment first\n---\n${NAD}---\n---\nkind: Service\napiVersion: v1\n---\n${pod('a')}\n`,

@@ -1,0 +1,195 @@
+import { networkOf } from '../cni/address.ts'
+import { doOverlap } from './address-range.ts'
+import type { KnownNetwork } from './network-validation.ts'
+import { numberOf, type PluginView, textOf } from './plugin-view.ts'
+import type { PodNetworks } from './pod-validation.ts'
+
+/**
+ * Checks networks against each other; each finding is at the later one.
+ *
+ * @param pods Who uses them: networks of one pod must not overlap, wherever they are.
+ */
+export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly PodNetworks[]): void {
+  const traits = networks.flatMap(toTraits)
+  for (const [index, its] of traits.entries()) {
+    const others = traits.slice(0, index).filter((other) => doMeet(its.network, other.network))
+    checkStores(its, others)
+    checkOverlaps(its, others, pods)
+    checkBridges(its, others)
+    checkParent(its, traits)
+  }
+  checkFixedAddresses(networks, pods)
+}
+
+/** Networks of two net-conf files are as a rule those of two nodes. */
+function doMeet(network: KnownNetwork, other: KnownNetwork): boolean {
+  return network.nad !== undefined || other.nad !== undefined || network.file === other.file
+}
+
+/** What a network is compared by. */
+interface Traits {
+  readonly network: KnownNetwork
+  /** The plugin that makes the interface. */
+  readonly view: PluginView
+  /** The link that its pods are on together; `undefined` when it is not known. */
+  readonly segment: string | undefined
+  /** Where its addresses are remembered, so that none is given twice; `undefined` when it is not known. */
+  readonly store: string | undefined
+  readonly bridge: BridgeTraits | undefined
+}
+
+interface BridgeTraits {
+  readonly name: string
+  /** In words: `VLAN 100`, `no VLAN`. */
+  readonly vlan: string
+  /** Whether its ports are out of the bridge's own VLAN, and so apart from those of other VLANs. */
+  readonly isApart: boolean
+}
+
+const NO_VLAN = 'no VLAN'
+
+function toTraits(network: KnownNetwork): Traits[] {
+  const [view] = network.plugins
+  if (view === undefined) return []
+  const { conf, type } = view
+  const vlan = vlanText(view)
+  const bridge =
+    type === 'bridge'
+      ? {
+          name: textOf(conf, 'bridge') ?? 'cni0',
+          vlan,
+          isApart: conf.preserveDefaultVlan === false && vlan !== NO_VLAN,
+        }
+      : undefined
+  return [{ network, view, segment: segmentOf(view), store: storeOf(network, view), bridge }]
+}
+
+function vlanText({ conf }: PluginView): string {
+  if (Array.isArray(conf.vlanTrunk) && conf.vlanTrunk.length > 0) return 'a VLAN trunk'
+  const vlan = numberOf(conf, 'vlan') ?? 0
+  return vlan === 0 ? NO_VLAN : `VLAN ${vlan}`
+}
+
+function segmentOf({ type, conf }: PluginView): string | undefined {
+  const vlan = numberOf(conf, type === 'vlan' ? 'vlanId' : 'vlan') ?? 0
+  const tag = vlan === 0 ? '' : ` VLAN ${vlan}`
+  const isTrunk = Array.isArray(conf.vlanTrunk) || Array.isArray(conf.trunk)
+  const master = conf.linkInContainer === true ? undefined : textOf(conf, 'master')
+  switch (type) {
+    case 'bridge':
+      return isTrunk ? undefined : `bridge ${textOf(conf, 'bridge') ?? 'cni0'}${tag}`
+    case 'ovs':
+      return isTrunk ? undefined : `Open vSwitch bridge ${textOf(conf, 'bridge')}${tag}`
+    case 'macvlan':
+    case 'ipvlan':
+      return master === undefined ? undefined : `interface ${master}`
+    case 'vlan':
+      return master === undefined ? undefined : `interface ${master}${tag}`
+    default:
+      return undefined
+  }
+}
+
+function storeOf({ conflist }: KnownNetwork, { ipamType, ipam }: PluginView): string | undefined {
+  if (conflist === undefined) return undefined
+  if (ipamType === 'host-local') {
+    return `${textOf(ipam, 'dataDir') ?? '/var/lib/cni/networks'}/${conflist.name}`
+  }
+  // Whereabouts keeps ranges apart in the whole cluster unless it is told not to.
+  const isCommon = ipam.enable_overlapping_ranges !== false && textOf(ipam, 'network_name') === undefined
+  return ipamType === 'whereabouts' && isCommon ? 'whereabouts' : undefined
+}
+
+function checkStores({ network, view, store }: Traits, others: readonly Traits[]): void {
+  const other = others.find((candidate) => candidate.store === store)?.network
+  if (store === undefined || view.ipamType !== 'host-local' || other === undefined) return
+  const message = `host-local keeps its addresses in ${store}, as ${other.title} does: both have the name "${network.conflist?.name}"`
+  const hint = 'give each configuration a "name" of its own'
+  network.report.add('shared-address-store', [...view.path, 'ipam'], message, hint)
+}
+
+function checkOverlaps(its: Traits, others: readonly Traits[], pods: readonly PodNetworks[]): void {
+  if (its.view.pools.length === 0) return
+  for (const other of others) {
+    if (other.view.pools.length > 0 && (its.store === undefined || its.store !== other.store)) {
+      checkOverlap(its, other, pods)
+    }
+  }
+}
+
+function checkOverlap({ network, view, segment }: Traits, other: Traits, pods: readonly PodNetworks[]): void {
+  const isShared = segment !== undefined && segment === other.segment
+  const both = [network, other.network]
+  // Tables of their own keep routes of one destination apart.
+  const hasTables = both.some(({ plugins }) => plugins.some(({ type }) => type === 'sbr' || type === 'vrf'))
+  for (const pool of view.pools) {
+    const twin = other.view.pools.find(({ subnet }) => doOverlap(subnet, pool.subnet))
+    if (twin === undefined) continue
+    const clash = other.view.pools.find(({ given }) => doOverlap(given, pool.given))
+    if (isShared && clash !== undefined) {
+      const message = `range ${pool.given.text} overlaps with ${clash.given.text} of ${other.network.title}: both give addresses on ${segment}`
+      network.report.add('networks-overlap', pool.path, message, 'give each a range of its own')
+      continue
+    }
+    const user = pods.find(({ attachments }) =>
+      both.every((wanted) => attachments.some((attachment) => attachment.network === wanted)),
+    )
+    if (user === undefined || hasTables) continue
+    const message = `subnet ${networkOf(pool.subnet.text)} overlaps with ${networkOf(twin.subnet.text)} of ${other.network.title}: ${user.title} has both networks, but one way to these addresses`
+    network.report.add('networks-overlap', pool.path, message, 'give each a subnet of its own')
+  }
+}
+
+function checkBridges({ network, view, bridge }: Traits, others: readonly Traits[]): void {
+  if (bridge === undefined) return
+  // VLANs on one bridge are there to keep pods apart, and do when no port is in the bridge's own VLAN.
+  const other = others.find(
+    (candidate) =>
+      candidate.bridge?.name === bridge.name &&
+      candidate.bridge.vlan !== bridge.vlan &&
+      !(bridge.isApart && candidate.bridge.isApart),
+  )
+  if (other?.bridge === undefined) return
+  network.report.add(
+    'bridge-vlans-differ',
+    [...view.path, 'bridge'],
+    `bridge ${bridge.name} is used with ${bridge.vlan} here and with ${other.bridge.vlan} by ${other.network.title}: their pods are together in the default VLAN of the bridge`,
+    'set "preserveDefaultVlan": false and a VLAN in both, or use another bridge',
+  )
+}
+
+/** An interface cannot carry more than the bridge, made by another network, that it is over. */
+function checkParent({ network, view }: Traits, all: readonly Traits[]): void {
+  const master = view.conf.linkInContainer === true ? undefined : textOf(view.conf, 'master')
+  const mtu = numberOf(view.conf, 'mtu') ?? 0
+  if (master === undefined || mtu === 0) return
+  for (const parent of all) {
+    const parentMtu = numberOf(parent.view.conf, 'mtu') ?? 0
+    if (parent.bridge?.name !== master || parentMtu === 0 || mtu <= parentMtu) continue
+    const message = `MTU ${mtu} is above the ${parentMtu} of bridge ${master} (${parent.network.title})`
+    network.report.add('mtu-above-parent', [...view.path, 'mtu'], message)
+  }
+}
+
+/** An address that stands in a NAD is one pod's. */
+function checkFixedAddresses(networks: readonly KnownNetwork[], pods: readonly PodNetworks[]): void {
+  for (const network of networks) {
+    const fixed = network.plugins.flatMap(({ pools }) => pools).find(({ ipamType }) => ipamType === 'static')
+    if (fixed === undefined) continue
+    const users = pods.filter(({ attachments }) =>
+      // Addresses that a pod asks for take the place of those in the NAD.
+      attachments.some(
+        (attachment) => attachment.network === network && attachment.element.ips === undefined,
+      ),
+    )
+    const count = users.reduce((sum, user) => sum + user.pods, 0)
+    if (count < 2) continue
+    const who = users.map(({ title }) => title).join(', ')
+    network.report.add(
+      'address-of-many-pods',
+      fixed.path,
+      `address ${fixed.given.text} is every pod's of this network: ${who}`,
+      'ask for addresses in the annotations of the pods, by the capability "ips"',
+    )
+  }
+}

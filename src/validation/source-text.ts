@@ -1,0 +1,284 @@
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  type Node,
+  parseAllDocuments,
+  Scalar,
+} from 'yaml'
+import { isJsonObject, parseJson } from '../cni/json.ts'
+import { type JsonPositions, locateJson, pointerToken, toLocator } from '../cni/json-position.ts'
+import { indentQuotedLines } from '../network/quoted-lines.ts'
+import { scalarOffsets } from './scalar-offsets.ts'
+
+/** The way from a document to a value in it: `['spec', 'config']`. */
+export type ValuePath = readonly (string | number)[]
+
+/** A text file to validate. */
+export interface SourceFile {
+  /** For messages; its ending tells the format. */
+  readonly name: string
+  readonly text: string
+}
+
+/** Line and column from 1. */
+interface Position {
+  readonly line: number
+  readonly column: number
+}
+
+/** One document of a file, or an object that is from no file. */
+export interface SourceDocument {
+  readonly file: string | null
+  /** From 1. */
+  readonly index: number | null
+  readonly value: unknown
+  /** Place of a value, by its key where it has one; of the nearest thing around it that is there. */
+  position(path: ValuePath): Position | undefined
+  /** Place of a character of a text in the document. */
+  positionInText(path: ValuePath, offset: number): Position | undefined
+}
+
+/** A document that cannot be read. */
+export interface SyntaxFault {
+  readonly document: number
+  readonly position: Position
+  readonly code: 'yaml-syntax' | 'json-syntax'
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+/** Aliases that one document may resolve to: more is an attack. */
+const ALIAS_LIMIT = 1000
+
+/** A document around a value that is not from a text: it has no positions. */
+export function objectDocument(value: unknown): SourceDocument {
+  return {
+    file: null,
+    index: null,
+    value,
+    position: () => undefined,
+    positionInText: () => undefined,
+  }
+}
+
+/** Splits a file into its documents; empty ones are passed over. Never throws. */
+export function readSource(file: SourceFile): { documents: SourceDocument[]; faults: SyntaxFault[] } {
+  const isJson = /\.(?:json|conf|conflist)$/.test(file.name)
+  if (!isJson && !/^\s*[{[]/.test(file.text)) return readYaml(file)
+  const json = readJson(file)
+  if (isJson || json.faults.length === 0) return json
+  const yaml = readYaml(file)
+  return yaml.faults.length === 0 ? yaml : json
+}
+
+function readJson({ name, text }: SourceFile): ReturnType<typeof readSource> {
+  const locate = positionsOf(text)
+  const positions = locateJson(text)
+  if (positions.fault !== undefined) {
+    const { offset, reason } = positions.fault
+    const fault = {
+      document: 1,
+      position: locate(offset),
+      code: 'json-syntax' as const,
+      message: `not JSON: ${reason}`,
+      hint: jsonHint(text, offset),
+    }
+    return { documents: [], faults: [fault] }
+  }
+  const offsetOf = (path: ValuePath): number => jsonOffset(positions, path)
+  const document: SourceDocument = {
+    file: name,
+    index: 1,
+    value: parseJson(text, name),
+    position: (path) => locate(offsetOf(path)),
+    positionInText: (path, offset) => {
+      const start = positions.values.get(path.map(pointerToken).join(''))
+      if (start === undefined || text[start] !== '"') return locate(offsetOf(path))
+      const value = valueAt(document.value, path)
+      if (typeof value !== 'string') return locate(offsetOf(path))
+      return locate(scalarOffsets(text, start, text.length, value, 'double')[offset] ?? start)
+    },
+  }
+  return { documents: [document], faults: [] }
+}
+
+/** Offset of the key of a value, or of the value itself, or of what is around it. */
+export function jsonOffset(positions: JsonPositions, path: ValuePath): number {
+  for (let length = path.length; length >= 0; length--) {
+    const pointer = path.slice(0, length).map(pointerToken).join('')
+    const offset = positions.keys.get(pointer) ?? positions.values.get(pointer)
+    if (offset !== undefined) return offset
+  }
+  return 0
+}
+
+/** What people who write JSON by hand do wrong at this place, and what to do about it. */
+export function jsonHint(text: string, offset: number): string | undefined {
+  const found = text[offset]
+  const before = text.slice(0, offset).trimEnd().at(-1)
+  if (before === ',' && (found === '}' || found === ']')) return 'remove the comma before the closing bracket'
+  if (found === "'") return 'write double quotes: JSON knows no others'
+  if (found === '#' || found === '/') return 'remove the comment: JSON has none'
+  if (found === '"' && before !== undefined && !'{[,:'.includes(before))
+    return 'write a comma between the two'
+  return undefined
+}
+
+function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
+  const { documents: parsed, parsedText, toWritten } = parseYaml(text)
+  const positions = positionsOf(text)
+  const locate = (offset: number): Position => positions(toWritten(offset))
+  const faults: SyntaxFault[] = []
+  const documents: SourceDocument[] = []
+  for (const [index, document] of parsed.entries()) {
+    const number = index + 1
+    const refuse = (offset: number, message: string, hint?: string): void =>
+      void faults.push({ document: number, position: locate(offset), code: 'yaml-syntax', message, hint })
+    if (document.errors.length > 0) {
+      for (const { code, message, pos } of document.errors) {
+        const what = code === 'NON_STRING_KEY' ? 'a key must be a text' : message
+        refuse(pos[0], `not YAML: ${what}`, yamlHint(message, text))
+      }
+      continue
+    }
+    let value: unknown
+    try {
+      value = document.toJS({ maxAliasCount: ALIAS_LIMIT })
+      // What contains itself can be built by anchors, but is no manifest.
+      if (parsedText.includes('&')) JSON.stringify(value)
+    } catch (error) {
+      const [message = ''] = (error as Error).message.split('\n')
+      refuse(document.contents?.range?.[0] ?? 0, `not YAML: ${message}`)
+      continue
+    }
+    if (value === null || value === undefined) continue
+    const find = (path: ValuePath) =>
+      findNode(document.contents as Node, path, (node) => node.resolve(document))
+    documents.push({
+      file: name,
+      index: number,
+      value,
+      position: (path) => locate(find(path).offset),
+      positionInText: (path, offset) => {
+        const { node, offset: fallback, isExact } = find(path)
+        if (!isExact || !isScalar(node) || node.range == null || typeof node.value !== 'string') {
+          return locate(fallback)
+        }
+        const [start, end] = node.range
+        return locate(scalarOffsets(parsedText, start, end, node.value, styleOf(node))[offset] ?? start)
+      },
+    })
+  }
+  return { documents, faults }
+}
+
+interface ParsedYaml {
+  readonly documents: readonly Document.Parsed[]
+  /** Offsets are in this text. */
+  readonly parsedText: string
+  toWritten(offset: number): number
+}
+
+function parseYaml(text: string): ParsedYaml {
+  const parse = (source: string): readonly Document.Parsed[] => {
+    const documents = parseAllDocuments(source, {
+      prettyErrors: false,
+      merge: true,
+      stringKeys: true,
+      logLevel: 'silent',
+    })
+    return Array.isArray(documents) ? documents : []
+  }
+  const isGood = (documents: readonly Document.Parsed[]): boolean =>
+    documents.every(({ errors }) => errors.length === 0)
+  const asWritten = { documents: parse(text), parsedText: text, toWritten: (offset: number) => offset }
+  if (isGood(asWritten.documents)) return asWritten
+  const indented = indentQuotedLines(text)
+  const documents = parse(indented.text)
+  return isGood(documents)
+    ? { documents, parsedText: indented.text, toWritten: (offset) => indented.toWritten(offset) }
+    : asWritten
+}
+
+function yamlHint(message: string, text: string): string | undefined {
+  if (text.includes('{{')) return 'render the template first: helm template . | plexus validate -'
+  return /tabs? /i.test(message) ? 'indent with blanks: YAML takes no tabs' : undefined
+}
+
+function styleOf({ type }: Scalar): 'plain' | 'block' | 'single' | 'double' {
+  if (type === Scalar.BLOCK_FOLDED || type === Scalar.BLOCK_LITERAL) return 'block'
+  if (type === Scalar.QUOTE_DOUBLE) return 'double'
+  return type === Scalar.QUOTE_SINGLE ? 'single' : 'plain'
+}
+
+type Alias = Extract<Parameters<typeof isAlias>[0], { source: string }> & {
+  resolve(document: unknown): Node | undefined
+}
+
+interface FoundNode {
+  /** Of the key, or of the item of a list. */
+  readonly offset: number
+  readonly node: unknown
+  /** Whether the path led to it and not only to something around. */
+  readonly isExact: boolean
+}
+
+function findNode(root: Node, path: ValuePath, resolve: (alias: Alias) => unknown): FoundNode {
+  let node: unknown = root
+  let offset = root.range?.[0] ?? 0
+  for (const step of path) {
+    const next = childOf(node, step, resolve)
+    if (next === undefined) return { offset, node, isExact: false }
+    node = isAlias(next.node) ? resolve(next.node as Alias) : next.node
+    offset = next.offset ?? offset
+  }
+  return { offset, node, isExact: true }
+}
+
+function childOf(
+  node: unknown,
+  step: string | number,
+  resolve: (alias: Alias) => unknown,
+): { node: unknown; offset: number | undefined } | undefined {
+  if (isSeq(node)) {
+    const item = node.items[Number(step)]
+    return item === undefined ? undefined : { node: item, offset: rangeStart(item) }
+  }
+  if (!isMap(node)) return undefined
+  for (const pair of node.items) {
+    if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === String(step)) {
+      return { node: pair.value, offset: rangeStart(pair.key) }
+    }
+  }
+  for (const pair of node.items) {
+    if (!isPair(pair) || !isScalar(pair.key) || pair.key.source !== '<<') continue
+    const merged = isAlias(pair.value) ? resolve(pair.value as unknown as Alias) : pair.value
+    const found = childOf(merged, step, resolve)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+function rangeStart(node: unknown): number | undefined {
+  return (node as { range?: [number, number, number] } | null)?.range?.[0]
+}
+
+/** The value at a path, or `undefined`. */
+export function valueAt(value: unknown, path: ValuePath): unknown {
+  return path.reduce<unknown>((around, step) => {
+    if (Array.isArray(around)) return around[Number(step)]
+    return isJsonObject(around) && Object.hasOwn(around, step) ? around[step] : undefined
+  }, value)
+}
+
+function positionsOf(text: string): (offset: number) => Position {
+  const locate = toLocator(text)
+  return (offset) => {
+    const [line = '1', column = '1'] = locate(offset).split(':')
+    return { line: Number(line), column: Number(column) }
+  }
+}
