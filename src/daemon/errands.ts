@@ -6,6 +6,7 @@ import type { NetConf } from '../config/net-conf.ts'
 import { readPlannedMeta } from '../engine/recorded-plan.ts'
 import { type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
 import { type Journal, type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
+import type { JournalRecord } from '../journal/record.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import type { ErrandSession } from './session.ts'
 
@@ -14,9 +15,10 @@ export interface Errands {
   /**
    * Looks for work in the journal; called at start-up and from time to time.
    *
+   * @param seen Told of every record that can be read, since it is read here.
    * @throws {CniError} When a record cannot be read; the others have been looked at.
    */
-  scan(stateDir: string): void
+  scan(stateDir: string, seen: (key: JournalKey, record: JournalRecord) => void): void
   /** Work that is known of. */
   readonly pending: number
   /** Whether a shim could do some of it now. */
@@ -44,7 +46,7 @@ export function openErrands(options: {
   const idOf = ({ containerId, ifName }: JournalKey): string => `${containerId}/${ifName}`
 
   return {
-    scan(stateDir) {
+    scan(stateDir, seen) {
       const journal = openJournalDir(stateDir)
       old.length = 0
       let fault: unknown
@@ -57,6 +59,7 @@ export function openErrands(options: {
           continue
         }
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
+        seen(key, lookup.record)
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
         if (lookup.record.failedDels > 0) {
           if (!failed.has(idOf(key)))
