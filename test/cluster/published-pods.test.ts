@@ -4,6 +4,7 @@ import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from 
 import type { ProxyFault } from '../rig/api-proxy.ts'
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import type { PodOptions } from '../rig/manifests.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -38,9 +39,13 @@ spec('published pods', (it) => {
   }
   const watches = (): number => scene.proxy.requests.filter(({ isWatch }) => isWatch).length
   /** A pod whose calls go to the shim. */
-  const podOf = async (name: string, { shim: executable }: Installation): Promise<TestPod> => {
-    const uid = await scene.createPod({ name, networks: 'alpha-net' })
-    const pod = await node.pod({ name, namespace: scene.namespace, uid, networks: 'alpha-net' })
+  const podOf = async (
+    name: string,
+    { shim: executable }: Installation,
+    networks: PodOptions['networks'] = 'alpha-net',
+  ): Promise<TestPod> => {
+    const uid = await scene.createPod({ name, ...(networks === undefined ? {} : { networks }) })
+    const pod = await node.pod({ name, namespace: scene.namespace, uid })
     const { manifests: _, ...conf } = node.conf() as Record<string, unknown>
     const call = { executable, conf }
     return {
@@ -162,6 +167,28 @@ spec('published pods', (it) => {
     }, 10_000)
     assert.is(await seriesOf(daemon, 'plexus_events_total{outcome="sent"}'), 2)
     assert.is(await seriesOf(daemon, 'plexus_events_total{outcome="suppressed"}'), 2)
+    assertDone(await pod.run('DEL'))
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('are told which optional networks they go without', async () => {
+    const installation = install()
+    const daemon = await startOf(installation)
+    await scene.createNad({ name: 'beta-net', config: { cniVersion: '1.0.0', type: 'beta' } })
+    const optional = { 'io.plexus-cni.optional': true }
+    const pod = await podOf('partial', installation, [
+      { name: 'absent', ...optional },
+      { name: 'alpha-net' },
+      { name: 'beta-net', ...optional },
+    ])
+    node.behave(node.beta, { add: { error: { code: 120, msg: 'no free device' } } })
+    assertAdded(await pod.run('ADD'))
+    await eventually(async () => assert.is(await readyOf('partial'), 'True OptionalNetworksMissing'))
+    const { message } = (await object('partial')).status.conditions.find(
+      ({ type }: { type: string }) => type === READY,
+    )
+    assert.match(message, /absent.*; .*beta-net.*no free device/)
+    assert.equal((await shown('partial'))?.length, 2)
     assertDone(await pod.run('DEL'))
     assert.is(await daemon.stop(), 0)
   })
