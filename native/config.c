@@ -30,7 +30,7 @@ static Fault set(Config *config, Slice key, Slice value) {
   struct {
     const char *key;
     char **place;
-  } paths[] = {{"socket", &config->socket}, {"stateDir", &config->state_dir}, {"fallback", &config->fallback}};
+  } paths[] = {{"socket", &config->socket}, {"stateDir", &config->state_dir}, {"devInfoDir", &config->dev_info_dir}, {"fallback", &config->fallback}};
   if (slice_is(key, "addWait") || slice_is(key, "delWait")) {
     if (parse_seconds(value, slice_is(key, "addWait") ? &config->add_wait_ms : &config->del_wait_ms)) return (Fault){0};
     return (Fault){CODE_CONFIG, join("addWait and delWait must be whole seconds, 0 to 9999", NULL)};
@@ -50,6 +50,7 @@ Fault parse_config(Slice text, Config *config) {
   *config = (Config){
       .socket = "/run/plexus/plexus.sock",
       .state_dir = "/var/lib/cni/plexus",
+      .dev_info_dir = "/var/run/k8s.cni.cncf.io/devinfo",
       .bin_dirs = "/opt/cni/bin",
       .add_wait_ms = 10000,
       .del_wait_ms = 2000,

@@ -6,6 +6,8 @@
 
 typedef struct {
   char *socket, *state_dir;
+  /* Folder of device-info files, as the net-conf's key of that name. */
+  char *dev_info_dir;
   /* Directories of plugins, separated by colons. */
   char *bin_dirs;
   /* The standalone executable; NULL when none is set. */

@@ -33,7 +33,7 @@ enum {
 };
 
 /* When a call of a burst starts. */
-enum { MODE_NOW = 0, MODE_AFTER_SUCCESS = 1, MODE_AFTER_END = 2 };
+enum { MODE_NOW = 0, MODE_AFTER_SUCCESS = 1, MODE_AFTER_END = 2, MODE_MASK = 3, MODE_TELL_AT_ONCE = 4 };
 
 /* A delegate's call; its texts are stretches of the frame. */
 typedef struct {

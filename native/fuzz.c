@@ -101,11 +101,14 @@ static void touch_exec(const Exec *exec) {
 }
 
 static void fuzz_journal(const Buffer *bytes) {
-  File file = {.journal = decode_journal(buffer_whole(bytes))};
+  File file = {.folder = -1, .journal = decode_journal(buffer_whole(bytes))};
   for (size_t i = 0; i < file.journal.count; i++) touch(file.journal.records[i].fields);
   read_records(&file);
   for (size_t i = 0; i < file.count; i++) touch_exec(&file.undos[i].exec);
-  touch(file.netns_id), touch(file.files);
+  touch(file.netns), touch(file.netns_id), touch(file.files);
+  // A folder that there is not, so that nothing is removed.
+  Session session = {.container_id = "pod-1", .config.dev_info_dir = "/proc/none", .stdin_bytes = buffer_whole(bytes)};
+  remove_files(&session, file.files);
   free_journal(&file.journal);
   free(file.undos);
 }
@@ -150,12 +153,13 @@ static void fuzz_kernel_route(Slice body) {
 static void fuzz_session(const Buffer *bytes) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) return;
-  Session session = {.verb = VERB_ADD, .container_id = "pod-1", .if_name = "eth0", .netns = "", .lock = NO_LOCK};
+  Session session = {.verb = VERB_ADD, .container_id = "pod-1", .if_name = "eth0", .netns = "/run/netns/none", .lock = NO_LOCK};
   session.config.state_dir = "/proc/none";
   session.search = make_search_path("", "", NULL);
   begin_session(&session);
   session.connection.fd = ends[0];
   session.runs_errands = below(4) == 0;
+  session.verb = (Verb)below(VERB_AGENT + 1);
   for (size_t at = 0; at < bytes->size && !session.is_lost;) {
     size_t piece = below(bytes->size - at) + 1;
     buffer_drop(&session.connection.in, session.connection.taken);
@@ -172,6 +176,7 @@ static void fuzz_session(const Buffer *bytes) {
   close_connection(&session.connection);
   buffer_free(&session.answer);
   free(session.reason);
+  free(session.breach);
   free(session.errand);
   free(session.search.directories);
   free(session.search.joined);
@@ -243,7 +248,7 @@ int main(int count, char **arguments) {
   bool is_run = count > 3 && strcmp(arguments[1], "run") == 0;
   int first = is_run ? 4 : 2;
   for (int i = first; i < count && file_count < MAX_FILES; i++)
-    if (!read_file(arguments[i], &files[file_count++])) return 2;
+    if (!read_file(AT_FDCWD, arguments[i], &files[file_count++])) return 2;
   if (file_count == 0) return 2;
   if (!is_run) {
     for (size_t i = 0; i < file_count; i++) show(&files[i]);

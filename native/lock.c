@@ -10,17 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-
-static bool make_directories(char *path) {
-  if (mkdir(path, 0700) == 0 || errno == EEXIST) return true;
-  if (errno != ENOENT) return false;
-  char *slash = strrchr(path, '/');
-  if (slash == NULL || slash == path) return false;
-  *slash = 0;
-  bool made = make_directories(path);
-  *slash = '/';
-  return made && (mkdir(path, 0700) == 0 || errno == EEXIST);
-}
+#include "folder.h"
 
 /* Short naps at first: the one before us is most often about to end. */
 static LockState wait_for_flock(int fd, int mode, int64_t deadline) {
@@ -36,21 +26,22 @@ static LockState wait_for_flock(int fd, int mode, int64_t deadline) {
 void leave_lock(Lock *lock) {
   if (lock->file >= 0) close(lock->file);
   if (lock->folder >= 0) close(lock->folder);
-  free(lock->path);
+  free(lock->name);
   *lock = NO_LOCK;
 }
 
 void unlock(Lock *lock, bool forget) {
   // A read-only disk keeps an empty file, which locks as well as a new one.
-  if (forget && lock->file >= 0) unlink(lock->path);
+  if (forget && lock->file >= 0) unlinkat(lock->folder, lock->name, 0);
   if (lock->file >= 0) flock(lock->file, LOCK_UN);
   if (lock->folder >= 0) flock(lock->folder, LOCK_UN);
   leave_lock(lock);
 }
 
-static bool is_same_file(int fd, const char *path) {
+static bool is_same_file(const Lock *lock) {
   struct stat held, there;
-  return fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+  return fstat(lock->file, &held) == 0 && fstatat(lock->folder, lock->name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         held.st_ino == there.st_ino && held.st_dev == there.st_dev;
 }
 
 static Fault busy(const char *what, const char *which, int64_t wait_ms) {
@@ -65,21 +56,13 @@ static Fault unwritable(const char *state_dir) {
                                "; check that the file system is writable and has space and inodes left", NULL)};
 }
 
-static int open_folder(const char *state_dir) {
-  char *path = join(state_dir, "/locks", NULL);
-  int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT && make_directories(path)) fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  free(path);
-  return fd;
-}
-
 LockState lock_container(const char *state_dir, Slice id, int64_t wait_ms, bool is_tolerant, Lock *lock, Fault *fault) {
   int64_t deadline = now_ms() + wait_ms;
   char *name = slice_copy(id);
   LockState state;
   for (;;) {
-    *lock = (Lock){open_folder(state_dir), -1, join(state_dir, "/locks/", name, NULL)};
-    if (lock->folder >= 0) lock->file = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *lock = (Lock){make_folder(state_dir, "locks"), -1, join(name, NULL)};
+    if (lock->folder >= 0) lock->file = openat(lock->folder, lock->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock->file < 0 && !is_tolerant) {
       *fault = unwritable(state_dir);
       state = LOCK_FAILED;
@@ -90,7 +73,7 @@ LockState lock_container(const char *state_dir, Slice id, int64_t wait_ms, bool 
     if (state == LOCK_BUSY) *fault = busy("container ", name, wait_ms);
     if (state == LOCK_FAILED) *fault = unwritable(state_dir);
     // The one before us may have removed the file while we waited: then our lock is on nothing.
-    if (state != LOCK_HAD || lock->file < 0 || is_same_file(lock->file, lock->path)) break;
+    if (state != LOCK_HAD || lock->file < 0 || is_same_file(lock)) break;
     leave_lock(lock);
   }
   free(name);
@@ -99,7 +82,7 @@ LockState lock_container(const char *state_dir, Slice id, int64_t wait_ms, bool 
 }
 
 LockState lock_all(const char *state_dir, int64_t wait_ms, Lock *lock, Fault *fault) {
-  *lock = (Lock){open_folder(state_dir), -1, NULL};
+  *lock = (Lock){make_folder(state_dir, "locks"), -1, NULL};
   LockState state = lock->folder < 0 ? LOCK_FAILED : wait_for_flock(lock->folder, LOCK_EX, now_ms() + wait_ms);
   if (state == LOCK_FAILED) *fault = unwritable(state_dir);
   if (state == LOCK_BUSY) *fault = busy("all containers", "", wait_ms);

@@ -7,7 +7,8 @@
 /* flock(2) on the folder of locks and on the container's file in it; a descriptor that is absent is -1. */
 typedef struct {
   int folder, file;
-  char *path;
+  /* Of the file in the folder. */
+  char *name;
 } Lock;
 
 #define NO_LOCK ((Lock){-1, -1, NULL})

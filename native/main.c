@@ -129,6 +129,7 @@ static Outcome ask_daemon(char **why, bool *is_refused) {
     if (state == CONNECTED) {
       if (send_hello(&session)) {
         // Made while the daemon thinks.
+        if (session.verb == VERB_ADD) send_facts(&session);
         if (session.verb <= VERB_DEL && session.guard.pipe < 0) session.guard = start_guard(&session.lock);
         outcome = serve(&session);
       } else session.reason = join("the daemon has closed the connection", NULL);
@@ -160,7 +161,9 @@ static int finish(int status, bool forgets) {
 }
 
 static int answer_without_daemon(Outcome outcome, const char *why, bool is_refused, int64_t waited_ms) {
-  char *fault = is_refused ? join(why, "; the plexus daemon is not asked", NULL) : daemon_fault(why, waited_ms);
+  char *fault;
+  if (outcome == BROKEN) fault = join(why, "; shim and daemon of this node must be of releases that fit", NULL);
+  else fault = is_refused ? join(why, "; the plexus daemon is not asked", NULL) : daemon_fault(why, waited_ms);
   switch (session.verb) {
     case VERB_ADD: {
       if (session.has_executed)
@@ -230,6 +233,8 @@ static int print_usage(void) {
 int main(int count, char **arguments) {
   prepare_descriptors();
   prepare_signals();
+  // What tells Node.js how to run is not meant for the fallback, nor for delegates, as with bin/plexus.
+  unsetenv("NODE_OPTIONS");
   const char *command = variable("CNI_COMMAND");
   if (count == 2 && strcmp(arguments[1], "--version") == 0) {
     write_stdout(slice_of("plexus " PLEXUS_VERSION "\n"));

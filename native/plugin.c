@@ -54,7 +54,9 @@ static char *entry_fault(const char *path, bool is_file) {
   if (lstat(path, &there) != 0) return join(path, ": ", strerror(errno), NULL);
   if (is_file ? !S_ISREG(there.st_mode) : !S_ISDIR(there.st_mode)) return join(path, " is no ", is_file ? "regular file" : "directory", NULL);
   if (there.st_uid != 0) return join(path, " does not belong to root", NULL);
-  if ((there.st_mode & 022) != 0) return join(path, " can be written by others than root", NULL);
+  // In a sticky directory nobody can put anything in the place of root's entry.
+  bool is_sticky = S_ISDIR(there.st_mode) && (there.st_mode & S_ISVTX) != 0;
+  if ((there.st_mode & 022) != 0 && !is_sticky) return join(path, " can be written by others than root", NULL);
   return NULL;
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "folder.h"
 #include "journal.h"
 #include "netns.h"
 
@@ -22,6 +23,8 @@ enum {
   /* After so many failed DELs the pod may go; the undo stays ours. */
   DEL_ATTEMPTS = 5,
   QUOTE_BYTES = 4096,
+  /* Of a journal file; no plan comes near it. */
+  LONGEST_FILE_BYTES = 256 * 1024 * 1024,
 };
 
 /* One recorded call and what has become of it. */
@@ -32,11 +35,13 @@ typedef struct {
 
 /* A journal file and what it says. */
 typedef struct {
-  char *path, *directory;
+  /* For messages; it is reached by its folder, which is open, -1 when it is not. */
+  char *path;
+  int folder;
   Buffer bytes;
   Journal journal;
   bool has_planned;
-  Slice netns_id, files;
+  Slice netns, netns_id, files;
   /* Written before another start of the node, which may have lost what was appended without a sync. */
   bool is_of_other_boot;
   Undo *undos;
@@ -49,15 +54,19 @@ static Fault io_fault(const char *what, const char *path) {
 }
 
 /* False with errno; a file that is not there is ENOENT. */
-static bool read_file(const char *path, Buffer *bytes) {
+static bool read_file(int folder, const char *name, Buffer *bytes) {
   enum { CHUNK = 65536 };
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
   ssize_t got;
   while ((got = read(fd, buffer_reserve(bytes, CHUNK), CHUNK)) != 0) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) break;
     bytes->size += (size_t)got;
+    if (bytes->size > LONGEST_FILE_BYTES) {
+      errno = EFBIG;
+      break;
+    }
   }
   int error = errno;
   close(fd);
@@ -82,8 +91,8 @@ static Slice read_boot_id(void) {
 }
 
 static void read_planned(File *file, Slice fields) {
-  Slice meta, netns, count, boot_id;
-  file->has_planned = next_field(&fields, &meta) && next_field(&fields, &netns) && next_field(&fields, &file->netns_id);
+  Slice meta, count, boot_id;
+  file->has_planned = next_field(&fields, &meta) && next_field(&fields, &file->netns) && next_field(&fields, &file->netns_id);
   if (!file->has_planned || !next_field(&fields, &file->files)) file->files = (Slice){0};
   bool has_boot_id = next_field(&fields, &count) && next_field(&fields, &boot_id);
   file->is_of_other_boot = has_boot_id && !slice_equal(boot_id, read_boot_id());
@@ -120,7 +129,7 @@ static void read_records(File *file) {
 
 static void free_file(File *file) {
   free(file->path);
-  free(file->directory);
+  if (file->folder >= 0) close(file->folder);
   buffer_free(&file->bytes);
   free_journal(&file->journal);
   free(file->undos);
@@ -140,28 +149,32 @@ bool is_forgotten(const char *state_dir, const char *container_id) {
 }
 
 /* Removes the folder of a sandbox when nothing is left in it but what a crash left while writing. */
-static void remove_directory(const char *path) {
-  DIR *directory = opendir(path);
-  if (directory == NULL) return;
-  for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-    if (is_temporary_name(entry->d_name)) unlinkat(dirfd(directory), entry->d_name, 0);
-  closedir(directory);
-  rmdir(path);
+static void remove_directory(const Session *session) {
+  int parent = open_folder(session->config.state_dir, "sandboxes", NULL);
+  int fd = parent < 0 ? -1 : open_folder_at(parent, session->container_id);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory != NULL) {
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+      if (is_temporary_name(entry->d_name)) unlinkat(fd, entry->d_name, 0);
+    closedir(directory);
+    unlinkat(parent, session->container_id, AT_REMOVEDIR);
+  } else if (fd >= 0) close(fd);
+  if (parent >= 0) close(parent);
 }
 
-/* Whether a record in another container's folder claims the namespace. */
-static bool folder_claims(const char *path, Slice netns_id) {
+/* Whether a record in a container's folder has this identity (none is any) and, when one is given, this path. */
+static bool folder_claims(const char *path, Slice netns_id, const Slice *netns) {
   DIR *directory = opendir(path);
   bool claims = false;
   if (directory == NULL) return false;
   for (struct dirent *entry; !claims && (entry = readdir(directory)) != NULL;) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_temporary_name(entry->d_name)) continue;
-    File file = {.path = join(path, "/", entry->d_name, NULL)};
-    if (read_file(file.path, &file.bytes)) {
+    File file = {.folder = -1};
+    if (read_file(dirfd(directory), entry->d_name, &file.bytes)) {
       file.journal = decode_journal(buffer_whole(&file.bytes));
       for (size_t i = 0; i < file.journal.count; i++)
         if (file.journal.records[i].kind == KIND_PLANNED) read_planned(&file, file.journal.records[i].fields);
-      claims = file.has_planned && slice_equal(file.netns_id, netns_id);
+      claims = file.has_planned && (netns_id.size == 0 || slice_equal(file.netns_id, netns_id)) && (netns == NULL || slice_equal(file.netns, *netns));
     }
     free_file(&file);
   }
@@ -176,12 +189,26 @@ static bool is_claimed(const Session *session, Slice netns_id) {
   for (struct dirent *entry; directory != NULL && !claims && (entry = readdir(directory)) != NULL;) {
     if (entry->d_name[0] == '.' || strcmp(entry->d_name, session->container_id) == 0) continue;
     char *folder = join(path, "/", entry->d_name, NULL);
-    claims = folder_claims(folder, netns_id);
+    claims = folder_claims(folder, netns_id, NULL);
     free(folder);
   }
   if (directory != NULL) closedir(directory);
   free(path);
   return claims;
+}
+
+bool is_recorded_netns(const char *state_dir, Slice container_id, Slice netns) {
+  if (container_id_fault(container_id) != NULL) return false;
+  Buffer now = {0};
+  char *path = slice_copy(netns), *id = slice_copy(container_id);
+  char *folder = join(state_dir, "/sandboxes/", id, NULL);
+  add_netns_id(&now, path);
+  bool is_recorded = folder_claims(folder, buffer_whole(&now), &netns);
+  buffer_free(&now);
+  free(folder);
+  free(id);
+  free(path);
+  return is_recorded;
 }
 
 /* The netns that delegates may touch: none when its path leads to another one by now, maybe another pod's. */
@@ -242,6 +269,8 @@ static char *undo_one(Session *session, const Exec *exec, const char *netns, int
   Result result = {0};
   int64_t limit = exec->timeout_ms == 0 || exec->timeout_ms > LONGEST_CALL_MS ? LONGEST_CALL_MS : exec->timeout_ms;
   int64_t left = deadline - now_ms();
+  // A record is for the container in whose folder it lies, whatever it says.
+  if (!slice_is(exec->container_id, session->container_id)) return join("a recorded call is another container's", NULL);
   if (limit > left) limit = left;
   // Even past the deadline each delegate gets a chance to free what it holds.
   if (limit < LEAST_CALL_MS) limit = LEAST_CALL_MS;
@@ -272,8 +301,8 @@ static void append(int fd, uint8_t kind, const uint32_t *number) {
 }
 
 /* Opens it to append; a torn record is cut off, so that what is appended can be read. */
-static int open_file(const File *file) {
-  int fd = open(file->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+static int open_file(const Session *session, const File *file) {
+  int fd = openat(file->folder, session->if_name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
   if (fd >= 0 && file->journal.state == JOURNAL_TORN && ftruncate(fd, (off_t)file->journal.length) != 0) {
     close(fd);
     fd = -1;
@@ -282,17 +311,65 @@ static int open_file(const File *file) {
   return fd;
 }
 
-static void remove_files(Slice files) {
+/* Whether a file of this name in the folder of device-info is this container's (src/network/device-info.ts). */
+static bool is_device_info_name(Slice name, const char *container_id) {
+  size_t length = strlen(container_id);
+  for (size_t at = 0; at + length + 1 < name.size; at++) {
+    if (at > 0 && name.at[at - 1] != '-') continue;
+    if (memcmp(name.at + at, container_id, length) == 0 && name.at[at + length] == '_')
+      return memchr(name.at, '/', name.size) == NULL;
+  }
+  return false;
+}
+
+/* The name of a recorded file in that folder; false when it lies elsewhere or is not this container's. */
+static bool find_device_info(Slice path, Slice folder, const char *container_id, Slice *name) {
+  static const char below[] = "/cni/";
+  size_t length = sizeof below - 1;
+  if (path.size <= folder.size + length || folder.size == 0 || folder.at[0] != '/') return false;
+  if (memcmp(path.at, folder.at, folder.size) != 0 || memcmp(path.at + folder.size, below, length) != 0) return false;
+  *name = (Slice){path.at + folder.size + length, path.size - folder.size - length};
+  return is_device_info_name(*name, container_id);
+}
+
+/* NULL when it is gone. Nothing but a plain file goes, and no link is followed. */
+static char *remove_plain_file(Slice folder, Slice name) {
+  char *directory = slice_copy(folder), *path = join(directory, "/cni", NULL), *file = slice_copy(name), *fault = NULL;
+  struct stat there;
+  int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0 || fstatat(fd, file, &there, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno != ENOENT) fault = join(strerror(errno), NULL);
+  } else if (!S_ISREG(there.st_mode)) fault = join("it is no plain file", NULL);
+  else if (unlinkat(fd, file, 0) != 0 && errno != ENOENT) fault = join(strerror(errno), NULL);
+  if (fd >= 0) close(fd);
+  free(directory);
+  free(path);
+  free(file);
+  return fault;
+}
+
+/* Removes the device-info files that a record names: it must not make us remove anything else. */
+static void remove_files(const Session *session, Slice files) {
+  Slice folders[2] = {slice_of(session->config.dev_info_dir), {0}};
+  if (!find_text(session->stdin_bytes, "devInfoDir", &folders[1])) folders[1] = (Slice){0};
   while (files.size > 0) {
     const uint8_t *end = memchr(files.at, 0, files.size);
     size_t size = end == NULL ? files.size : (size_t)(end - files.at);
-    char *path = slice_copy((Slice){files.at, size});
-    if (path[0] == '/' && unlink(path) != 0 && errno != ENOENT) {
-      char *message = join("device-info ", path, " cannot be removed: ", strerror(errno), NULL);
+    Slice path = {files.at, size}, name;
+    char *fault = join("it is no device-info file of this container", NULL);
+    for (size_t i = 0; i < 2 && fault != NULL; i++) {
+      if (!find_device_info(path, folders[i], session->container_id, &name)) continue;
+      free(fault);
+      fault = remove_plain_file(folders[i], name);
+      break;
+    }
+    if (fault != NULL && size > 0) {
+      char *text = slice_copy(path), *message = join("device-info ", text, " is not removed: ", fault, NULL);
       warn(message);
       free(message);
+      free(text);
     }
-    free(path);
+    free(fault);
     size_t taken = end == NULL ? size : size + 1;
     files.at += taken;
     files.size -= taken;
@@ -302,33 +379,33 @@ static void remove_files(Slice files) {
 static void set_aside(const Session *session, const File *file) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  char *folder = join(session->config.state_dir, "/damaged", NULL);
-  char *target = join(folder, "/", session->container_id, "-", session->if_name, "-",
+  char *target = join(session->container_id, "-", session->if_name, "-",
                       decimal((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000), NULL);
   char *message;
-  mkdir(folder, 0700);
-  if (rename(file->path, target) == 0)
+  const char *state_dir = session->config.state_dir;
+  int folder = make_folder(state_dir, "damaged");
+  if (folder >= 0 && renameat(file->folder, session->if_name, folder, target) == 0)
     message = join("journal of container ", session->container_id, " (", session->if_name,
-                   ") is damaged: what it still says was undone, the file is now ", target, NULL);
-  else message = join("damaged journal ", file->path, " cannot be moved to ", folder, ": ", strerror(errno), NULL);
+                   ") is damaged: what it still says was undone, the file is now ", state_dir, "/damaged/", target, NULL);
+  else message = join("damaged journal ", file->path, " cannot be moved to ", state_dir, "/damaged: ", strerror(errno), NULL);
   warn(message);
+  if (folder >= 0) close(folder);
   free(message);
   free(target);
-  free(folder);
 }
 
 /* Everything is undone; a record that cannot be removed only repeats that. */
 static void settle(const Session *session, const File *file) {
-  remove_files(file->files);
+  remove_files(session, file->files);
   if (file->journal.state == JOURNAL_DAMAGED) set_aside(session, file);
-  else if (unlink(file->path) != 0 && errno != ENOENT) warn("the journal cannot be removed");
-  remove_directory(file->directory);
+  else if (unlinkat(file->folder, session->if_name, 0) != 0 && errno != ENOENT) warn("the journal cannot be removed");
+  remove_directory(session);
 }
 
 static Fault undo_all(Session *session, File *file) {
   const char *netns = usable_netns(session, file);
   int64_t deadline = now_ms() + LONGEST_UNDO_MS;
-  int fd = open_file(file);
+  int fd = open_file(session, file);
   Buffer faults = {0};
   size_t failed = 0;
   for (;;) {
@@ -368,12 +445,14 @@ static Fault undo_all(Session *session, File *file) {
 }
 
 Fault replay_undo(Session *session, bool *forgotten) {
-  File file = {.directory = join(session->config.state_dir, "/sandboxes/", session->container_id, NULL)};
-  file.path = join(file.directory, "/", session->if_name, NULL);
-  Fault fault = {0};
   close_connection(&session->connection);
-  if (!read_file(file.path, &file.bytes)) {
-    if (errno == ENOENT || errno == ENOTDIR) remove_directory(file.directory);
+  File file = {
+      .path = join(session->config.state_dir, "/sandboxes/", session->container_id, "/", session->if_name, NULL),
+      .folder = open_folder(session->config.state_dir, "sandboxes", session->container_id),
+  };
+  Fault fault = {0};
+  if (file.folder < 0 || !read_file(file.folder, session->if_name, &file.bytes)) {
+    if (errno == ENOENT || errno == ENOTDIR) remove_directory(session);
     else fault = io_fault("journal cannot be read:", file.path);
   } else {
     file.journal = decode_journal(buffer_whole(&file.bytes));

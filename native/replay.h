@@ -9,6 +9,8 @@
  * message in the answer means success; `is_forgotten` says that nothing of the container is recorded.
  */
 Fault replay_undo(Session *session, bool *is_forgotten);
+/* Whether a record of the container names the netns, and it is gone or still the one that it was. */
+bool is_recorded_netns(const char *state_dir, Slice container_id, Slice netns);
 /* Whether nothing of the container is recorded. */
 bool is_forgotten(const char *state_dir, const char *container_id);
 

@@ -84,7 +84,8 @@ static void end_call(Runner *runner, Call *call) {
   call->state = CALL_OVER;
   call->ended_us = now_us();
   if (call->started_us == 0) call->started_us = call->ended_us;
-  bool goes_on = call->next != NULL && call->next->state == CALL_WAITING && call->next->exec.mode != MODE_NOW;
+  bool goes_on = call->next != NULL && call->next->state == CALL_WAITING && (call->next->exec.mode & MODE_MASK) != MODE_NOW &&
+                 (call->next->exec.mode & MODE_TELL_AT_ONCE) == 0;
   runner->over(runner->context, call, goes_on);
   buffer_free(&call->output);
   buffer_free(&call->errors);
@@ -206,8 +207,8 @@ void start_calls(Runner *runner) {
   bool is_before_over = true, before_succeeded = runner->before_succeeded;
   for (Call *call = runner->first; call != NULL; call = call->next) {
     if (call->state == CALL_WAITING) {
-      bool may_start = call->exec.mode == MODE_NOW || is_before_over;
-      if (may_start && call->exec.mode == MODE_AFTER_SUCCESS && !before_succeeded) {
+      bool may_start = (call->exec.mode & MODE_MASK) == MODE_NOW || is_before_over;
+      if (may_start && (call->exec.mode & MODE_MASK) == MODE_AFTER_SUCCESS && !before_succeeded) {
         call->ended = ENDED_DROPPED;
         end_call(runner, call);
       } else if (may_start && runner->running < MAX_RUNNING) {

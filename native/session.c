@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "netlink.h"
 #include "netns.h"
+#include "replay.h"
 #include "routes.h"
 
 enum {
@@ -22,12 +25,16 @@ enum {
   END_MS = 25000,
   ERRANDS_MS = 2000,
   LAST_BREATH_MS = 1500,
+  /* Between two connections of an agent, and when one has lasted. */
+  LEAST_PAUSE_MS = 100,
+  MOST_PAUSE_MS = 10000,
+  LASTING_MS = 10000,
   SHOWN_OUTPUT_BYTES = 64 * 1024,
   ENTRY_COUNT = 1 + 4 * MAX_RUNNING,
 };
 
 /* Bits of the flags of hello, facts and done. */
-enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
+enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FACTS_FOLLOW = 4, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
 
 extern char **environ;
 
@@ -116,6 +123,23 @@ static void add_environment(Buffer *frame) {
   end_field(frame, field);
 }
 
+/* What changes when a plugin is put into one of the folders or taken away. */
+static void add_folder_marks(Buffer *frame, const SearchPath *search) {
+  size_t field = begin_field(frame);
+  for (size_t i = 0; i < search->count; i++) {
+    struct stat there;
+    char *path = slice_copy(search->directories[i]);
+    if (stat(path, &there) == 0) {
+      buffer_number(frame, (uint64_t)there.st_ino);
+      buffer_text(frame, ":");
+      buffer_number(frame, (uint64_t)there.st_mtim.tv_sec * 1000000000u + (uint64_t)there.st_mtim.tv_nsec);
+    }
+    buffer_add(frame, "", 1);
+    free(path);
+  }
+  end_field(frame, field);
+}
+
 bool send_hello(Session *session) {
   Buffer hello = {0};
   size_t frame = begin_frame(&hello, KIND_HELLO), field;
@@ -127,13 +151,15 @@ bool send_hello(Session *session) {
   field = begin_field(&hello);
   add_netns_id(&hello, session->netns);
   end_field(&hello, field);
-  add_number(&hello, (is_own_netns(session->netns) ? FLAG_HOST_NETNS : 0) | (is_agent ? FLAG_AGENT : 0));
+  int flags = (is_own_netns(session->netns) ? FLAG_HOST_NETNS : 0) | (is_agent ? FLAG_AGENT : 0);
+  add_number(&hello, (uint32_t)(flags | (session->verb == VERB_ADD ? FLAG_FACTS_FOLLOW : 0)));
   field = begin_field(&hello);
   for (size_t i = 0; i < session->search.count; i++) {
     buffer_slice(&hello, session->search.directories[i]);
     buffer_add(&hello, "", 1);
   }
   end_field(&hello, field);
+  add_folder_marks(&hello, &session->search);
   // stdin is the last field and is not copied.
   put_u32(buffer_reserve(&hello, 4), (uint32_t)session->stdin_bytes.size);
   hello.size += 4;
@@ -146,10 +172,8 @@ bool send_hello(Session *session) {
   return sent;
 }
 
-static bool answer_probe(Session *session, Slice fields) {
-  Slice netns, type;
-  if (!next_field(&fields, &netns) || slice_has_nul(netns)) return false;
-  char *path = slice_copy(netns);
+/* Begins a facts frame with what is known of a netns. */
+static size_t begin_facts(Session *session, const char *path) {
   Buffer *out = &session->connection.out;
   size_t frame = begin_frame(out, KIND_FACTS);
   size_t identity = begin_field(out);
@@ -170,6 +194,20 @@ static bool answer_probe(Session *session, Slice fields) {
     }
   }
   end_field(out, links);
+  return frame;
+}
+
+void send_facts(Session *session) {
+  end_frame(&session->connection.out, begin_facts(session, session->netns));
+  flush(session);
+}
+
+static bool answer_probe(Session *session, Slice fields) {
+  Slice netns, type;
+  if (!next_field(&fields, &netns) || slice_has_nul(netns)) return false;
+  char *path = slice_copy(netns);
+  Buffer *out = &session->connection.out;
+  size_t frame = begin_facts(session, path);
   while (next_field(&fields, &type)) {
     Plugin plugin = find_plugin(&session->search, type);
     size_t field = begin_field(out);
@@ -185,32 +223,89 @@ static bool answer_probe(Session *session, Slice fields) {
   return true;
 }
 
+/* As the engine reads it (src/engine/plan-request.ts). */
+static bool may_use_own_netns(void) {
+  const char *value = getenv("CNI_NETNS_OVERRIDE");
+  return value != NULL && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
+}
+
+static bool is_own(Slice netns) {
+  char *path = slice_copy(netns);
+  bool is_ours = is_own_netns(path);
+  free(path);
+  return is_ours;
+}
+
+/* What a request may have run for it: itself, and what undoes or asks. */
+static bool is_command_allowed(const Session *session, Slice command) {
+  static const char *const commands[][2] = {
+      [VERB_ADD] = {"ADD", "DEL"}, [VERB_DEL] = {"DEL", "DEL"},          [VERB_CHECK] = {"CHECK", "CHECK"},
+      [VERB_GC] = {"GC", "DEL"},   [VERB_STATUS] = {"STATUS", "STATUS"}, [VERB_AGENT] = {"DEL", "DEL"},
+  };
+  const char *const *allowed = commands[session->runs_errands ? VERB_AGENT : session->verb];
+  return slice_is(command, "VERSION") || slice_is(command, allowed[0]) || slice_is(command, allowed[1]);
+}
+
+/* Which sandbox a call may be for: the one whose lock we hold. GC holds the lock of all. */
+static bool is_container_allowed(const Session *session, const Exec *exec) {
+  bool is_for_sandbox = slice_is(exec->command, "ADD") || slice_is(exec->command, "DEL") || slice_is(exec->command, "CHECK");
+  if (!is_for_sandbox && exec->container_id.size == 0) return true;
+  if (session->runs_errands) return session->errand != NULL && slice_is(exec->container_id, session->errand);
+  return session->verb == VERB_GC || slice_is(exec->container_id, session->container_id);
+}
+
+/*
+ * Which namespace a call gets: the request's, of a DEL also none, since its path may be another pod's by now.
+ * In an errand and for GC it is the one of a record that still is what it was. Whoever works on no sandbox
+ * gets none; plugins are asked for their versions with `dummy`.
+ */
+static bool is_netns_allowed(const Session *session, const Exec *exec) {
+  bool is_del = slice_is(exec->command, "DEL"), is_add = slice_is(exec->command, "ADD");
+  bool is_for_sandbox = is_del || is_add || slice_is(exec->command, "CHECK");
+  bool is_none = exec->netns.size == 0;
+  if (!is_for_sandbox) return is_none || slice_is(exec->netns, "dummy");
+  if (is_del && is_none) return true;
+  bool is_recorded = session->runs_errands || session->verb == VERB_GC;
+  if (is_recorded ? !is_recorded_netns(session->config.state_dir, exec->container_id, exec->netns)
+                  : !slice_is(exec->netns, session->netns))
+    return false;
+  return (!is_recorded && !is_add) || may_use_own_netns() || !is_own(exec->netns);
+}
+
+static bool note_breach(Session *session, const char *what, Slice netns) {
+  char *path = slice_copy(netns);
+  free(session->breach);
+  session->breach = join(what, " in netns \"", path, "\"", NULL);
+  free(path);
+  return false;
+}
+
+static bool is_allowed(Session *session, const Exec *exec) {
+  if (exec->mode > (MODE_TELL_AT_ONCE | MODE_AFTER_END) || (exec->mode & MODE_MASK) > MODE_AFTER_END || !is_command_allowed(session, exec->command) || !is_container_allowed(session, exec)) return false;
+  if (is_netns_allowed(session, exec)) return true;
+  char *command = slice_copy(exec->command), *what = join(command, " of a plugin", NULL);
+  note_breach(session, what, exec->netns);
+  free(what);
+  free(command);
+  return false;
+}
+
 static bool answer_routes(Session *session, Slice fields) {
   Slice netns;
+  if (session->verb != VERB_ADD || session->runs_errands) return false;
   if (!next_field(&fields, &netns) || slice_has_nul(netns)) return false;
-  char *path = slice_copy(netns), *fault = change_routes(path, fields);
+  if (!slice_is(netns, session->netns) || (is_own(netns) && !may_use_own_netns()))
+    return note_breach(session, "a change of routes", netns);
+  char *fault = change_routes(session->netns, fields);
   Buffer *out = &session->connection.out;
   size_t frame = begin_frame(out, KIND_ROUTED);
   add_number(out, fault == NULL ? 0 : 1);
   add_text(out, fault == NULL ? "" : fault);
   end_frame(out, frame);
   free(fault);
-  free(path);
   session->last_heard = now_ms();
   flush(session);
   return true;
-}
-
-/* Which sandbox a call may be for: the one whose lock we hold. GC holds the lock of all. */
-static bool is_allowed(const Session *session, const Exec *exec) {
-  static const char *const commands[] = {"ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION"};
-  bool is_known = false;
-  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) is_known |= slice_is(exec->command, commands[i]);
-  bool is_for_sandbox = slice_is(exec->command, "ADD") || slice_is(exec->command, "DEL") || slice_is(exec->command, "CHECK");
-  if (!is_known || exec->mode > MODE_AFTER_END) return false;
-  if (!is_for_sandbox && exec->container_id.size == 0) return true;
-  if (session->runs_errands) return session->errand != NULL && slice_is(exec->container_id, session->errand);
-  return session->verb == VERB_GC || slice_is(exec->container_id, session->container_id);
 }
 
 static void leave_errand(Session *session) {
@@ -246,8 +341,8 @@ static bool take_done(Session *session, Slice fields) {
   uint32_t status, flags;
   Slice answer;
   if (!next_number(&fields, &status) || !next_number(&fields, &flags) || !next_field(&fields, &answer)) return false;
-  // An agent asked nothing.
-  if (session->runs_errands) return true;
+  // There is one answer to a request; an agent that gets one is refused.
+  if (session->runs_errands && session->verb != VERB_AGENT) return false;
   session->is_done = true;
   session->status = status > 255 ? 255 : (int)status;
   session->forgets = (flags & FLAG_FORGET) != 0;
@@ -314,7 +409,9 @@ static void receive(Session *session, bool *is_broken) {
   bool is_open = receive_bytes(&session->connection);
   if (!take_frames(session)) {
     *is_broken = true;
-    lose(session, join("it sent a frame that the protocol does not allow", NULL));
+    lose(session, session->breach == NULL
+                      ? join("the plexus daemon sent a frame that the protocol does not allow", NULL)
+                      : join("the plexus daemon asked for what it may not: ", session->breach, NULL));
   } else if (!is_open && !session->is_done && !session->is_over) {
     lose(session, join("the daemon has closed the connection", NULL));
   }
@@ -411,28 +508,38 @@ void run_errands(Session *session) {
   _exit(0);
 }
 
+/* Why the daemon is of no use to an agent, NULL when it was. */
+static char *serve_agent(Session *session) {
+  char *reason = NULL;
+  if (open_connection(&session->connection, session->config.socket, &reason) != CONNECTED || !send_hello(session)) {
+    char *message = join("no daemon on ", session->config.socket, reason == NULL ? "" : ": ", reason == NULL ? "" : reason, NULL);
+    free(reason);
+    return message;
+  }
+  switch (serve(session)) {
+    case SERVED: return join("the daemon refuses it: ", buffer_string(&session->answer), NULL);
+    case BROKEN: return join(session->reason, NULL);
+    default: return NULL;
+  }
+}
+
 int run_agent(Session *session) {
-  int64_t pause = 100;
+  int64_t pause = LEAST_PAUSE_MS;
   bool was_told = false;
   while (!is_asked_to_end()) {
-    char *reason = NULL;
+    int64_t begun = now_ms();
     session->runs_errands = true;
-    if (open_connection(&session->connection, session->config.socket, &reason) == CONNECTED && send_hello(session)) {
-      was_told = false;
-      if (serve(session) == BROKEN) warn(session->reason);
-      if (session->has_heard) pause = 100;
-    } else if (!was_told) {
-      char *message = join("no daemon on ", session->config.socket, reason == NULL ? "" : ": ", reason == NULL ? "" : reason, NULL);
-      warn(message);
-      free(message);
-      was_told = true;
-    }
-    free(reason);
+    char *fault = serve_agent(session);
+    if (fault != NULL && !was_told) warn(fault);
+    was_told = fault != NULL;
+    free(fault);
+    // Who is sent away at once comes back ever later.
+    if (now_ms() - begun >= LASTING_MS) pause = LEAST_PAUSE_MS;
     leave_errand(session);
     close_connection(&session->connection);
     session->end_by = NEVER;
     if (!is_asked_to_end()) nap(pause);
-    pause = pause < 5000 ? pause * 2 : 10000;
+    pause = pause * 2 < MOST_PAUSE_MS ? pause * 2 : MOST_PAUSE_MS;
   }
   return 0;
 }

@@ -35,6 +35,8 @@ typedef struct {
   /* Exits wait for those that follow by themselves. */
   bool holds_exits;
   bool has_heard, has_executed, is_cancelled, is_lost;
+  /* What the daemon asked for and must not; NULL when it did not. */
+  char *breach;
   /* It has waited for the daemon in vain: no use to ask again. */
   bool is_silent;
   /* Why the connection ended, for the error. */
@@ -56,6 +58,8 @@ void begin_session(Session *session);
 int64_t longest_wait(const Session *session);
 /* Sends the hello on an open connection. */
 bool send_hello(Session *session);
+/* Tells of the netns of an ADD before the daemon asks: it has to think anyway. */
+void send_facts(Session *session);
 /* Serves the daemon's frames until there is an outcome; without a connection, until no call is left. */
 Outcome serve(Session *session);
 /* Goes on after the answer, in the background, for two seconds at most. Does not return. */

@@ -8,16 +8,16 @@ export interface Admission {
    *
    * @param namespace Namespaces take turns, so that one of many pods does not hold up the others.
    * @returns What gives the place back; calling it twice is once.
-   * @throws {CniError} TryAgainLater when the wait is over.
+   * @param signal Who waits leaves the queue at once when it is aborted.
+   * @throws {CniError} TryAgainLater when the wait is over, or aborted.
    */
-  enter(namespace: string, timeoutMs: number): Promise<() => void>
+  enter(namespace: string, timeoutMs: number, signal?: AbortSignal): Promise<() => void>
   readonly running: number
   readonly waiting: number
 }
 
 interface Waiter {
   admit(): void
-  readonly timer: NodeJS.Timeout
 }
 
 /** @param limit Read at each decision, so that a new configuration takes effect. */
@@ -36,7 +36,6 @@ export function openAdmission(limit: () => number): Admission {
       const waiter = queue.shift()
       if (queue.length > 0) queues.set(namespace, queue)
       if (waiter === undefined) continue
-      clearTimeout(waiter.timer)
       waiting--
       waiter.admit()
     }
@@ -52,26 +51,42 @@ export function openAdmission(limit: () => number): Admission {
     }
   }
   return {
-    async enter(namespace, timeoutMs) {
+    async enter(namespace, timeoutMs, signal) {
+      if (signal?.aborted === true) throw cancelled()
       if (running < limit() && waiting === 0) return place()
       return await new Promise((resolve, reject) => {
-        const timer = setTimeout(() => {
+        const settle = (): void => {
+          clearTimeout(timer)
+          signal?.removeEventListener('abort', cancel)
+        }
+        const giveUp = (error: CniError): void => {
+          settle()
           const queue = queues.get(namespace) ?? []
           const rest = queue.filter((other) => other !== waiter)
           if (rest.length === 0) queues.delete(namespace)
           else queues.set(namespace, rest)
           waiting--
-          reject(
-            new CniError(
-              CniErrorCode.TryAgainLater,
-              `${running} ADDs are running on this node, no turn in ${timeoutMs / 1000} s`,
-              {
-                hint: 'the runtime will try again',
-              },
+          reject(error)
+        }
+        const cancel = (): void => giveUp(cancelled())
+        const timer = setTimeout(
+          () =>
+            giveUp(
+              new CniError(
+                CniErrorCode.TryAgainLater,
+                `${running} ADDs are running on this node, no turn in ${timeoutMs / 1000} s`,
+                { hint: 'the runtime will try again' },
+              ),
             ),
-          )
-        }, timeoutMs)
-        const waiter: Waiter = { admit: () => resolve(place()), timer }
+          timeoutMs,
+        )
+        const waiter: Waiter = {
+          admit: () => {
+            settle()
+            resolve(place())
+          },
+        }
+        signal?.addEventListener('abort', cancel, { once: true })
         const queue = queues.get(namespace)
         if (queue === undefined) queues.set(namespace, [waiter])
         else queue.push(waiter)
@@ -85,4 +100,8 @@ export function openAdmission(limit: () => number): Admission {
       return waiting
     },
   }
+}
+
+function cancelled(): CniError {
+  return new CniError(CniErrorCode.TryAgainLater, 'the runtime ended the call while it waited for its turn')
 }

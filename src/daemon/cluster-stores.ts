@@ -12,6 +12,7 @@ import { manifestStore } from '../store/manifests.ts'
 import type { RecordKey } from '../store/publications.ts'
 import type { Publisher, PublishingOptions } from '../store/publisher.ts'
 import { publishRecord } from './recorded-publications.ts'
+import { spareMemory } from './spare-memory.ts'
 
 /** The clusters that requests are about: one, as a rule, that of the daemon's own configuration. */
 export interface ClusterStores {
@@ -42,14 +43,19 @@ export function openClusterStores(
 ): ClusterStores {
   const stores = new Map<string, ClusterStore>()
   const followed = new Map<string, KubernetesStore>()
+  const listed = spareMemory()
+
+  /** Of earlier configurations: a request that began with one may still ask, and nothing follows them. */
+  const retired = new Set<string>()
 
   const follow = (key: string, credentials: CredentialSource, stateDir: string): KubernetesStore => {
+    if (retired.has(key)) return kubernetesStore({ credentials, stateDir, warn })
     const node = nodeName()
     const restore = (record: RecordKey): void => {
       if (store.publisher !== undefined) publishRecord(store.publisher, stateDir, record, warn)
     }
     const store: KubernetesStore = kubernetesStore({
-      ...{ credentials, stateDir, warn },
+      ...{ credentials, stateDir, warn, listed },
       nodeName: node,
       publishing: { ...publishing, node, restore },
     })
@@ -80,7 +86,7 @@ export function openClusterStores(
       const source = sourceOf(conf)
       if (source === undefined) return undefined
       const known = stores.get(source.key) ?? source.open()
-      stores.set(source.key, known)
+      if (!retired.has(source.key)) stores.set(source.key, known)
       return known
     },
     get fault() {
@@ -103,7 +109,9 @@ export function openClusterStores(
     async close(except) {
       const kept = except === undefined ? undefined : sourceOf(except)?.key
       const closing = [...followed].filter(([key]) => key !== kept)
+      if (kept !== undefined) retired.delete(kept)
       for (const [key] of closing) {
+        retired.add(key)
         followed.delete(key)
         stores.delete(key)
       }

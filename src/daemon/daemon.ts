@@ -6,18 +6,21 @@ import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
 import { overlayNetConf } from '../config/daemon-conf.ts'
 import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
+import { openFoundPlugins } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import { sweepStatus } from '../store/status-files.ts'
 import { openAdmission } from './admission.ts'
+import { openAgents } from './agents.ts'
 import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
-import { openErrands } from './errands.ts'
+import { AGENT_LIMITS, openErrands, SHIM_LIMITS } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
 import { failedAttempt } from './failed-attempt.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
 import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
+import { openNewcomers, openRefusals } from './newcomers.ts'
 import { openReadiness } from './readiness.ts'
 import { recordedPublications } from './recorded-publications.ts'
 import { serveShim } from './session.ts'
@@ -113,6 +116,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     journal: openJournalSize(stateDir),
     errands: () => errands.pending,
     publications: () => clusters.pendingPublications,
+    agents: () => agents.connected,
     isConfValid: () => watch.fault === undefined,
     isReady: async () => (await readiness()).isReady,
     droppedLogLines: daemonLog.dropped,
@@ -156,6 +160,25 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     return { isReady: fault === undefined, reason: oneLine(reason) }
   }
 
+  const agents = openAgents({
+    run: async (agent) => {
+      active++
+      try {
+        const conf = currentConf()
+        await errands.run(agent, conf, clusters.of(conf), AGENT_LIMITS)
+      } finally {
+        active--
+      }
+    },
+    changed: (connected) => log.info({ connected }, 'agents'),
+    fault: (error) => log.error(`errands cannot be done: ${error.message}`),
+  })
+  const newcomers = openNewcomers()
+  const foundPlugins = openFoundPlugins(() => performance.now())
+  const refused = openRefusals(
+    (reason, others) => log.warn({ reason: reason.slice(0, 300), others }, 'a peer was sent away'),
+    () => performance.now(),
+  )
   const accept = (socket: Socket): void => {
     sockets.add(socket)
     silent.add(socket)
@@ -184,7 +207,11 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
       errands: (session, conf) =>
-        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf)),
+        isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf), SHIM_LIMITS),
+      newcomers,
+      foundPlugins,
+      refused,
+      agent: (agent) => agents.join(agent),
     })
   }
 
@@ -209,6 +236,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
+    void agents.work()
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   // Known before the first request asks.
@@ -253,6 +281,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       await nextTurn()
       await nextTurn()
       socketServer?.close()
+      agents.close()
       const isUnderWay = (now: number): boolean =>
         (active > 0 && now < end) || (silent.size > 0 && now < Math.min(end, start + HELLO_GRACE_MS))
       while (isUnderWay(performance.now())) await delay(20)

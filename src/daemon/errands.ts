@@ -6,7 +6,7 @@ import type { NetConf } from '../config/net-conf.ts'
 import { readPlannedMeta } from '../engine/recorded-plan.ts'
 import { type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
 import { type Journal, type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
-import type { JournalRecord } from '../journal/record.ts'
+import { type JournalRecord, pendingUndo } from '../journal/record.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import type { ErrandSession } from './session.ts'
 
@@ -21,17 +21,30 @@ export interface Errands {
   scan(stateDir: string, seen: (key: JournalKey, record: JournalRecord) => void): void
   /** Work that is known of. */
   readonly pending: number
-  /** Whether a shim could do some of it now. */
+  /** Whether somebody who helps could do some of it now. */
   isDue(): boolean
-  run(session: ErrandSession, conf: NetConf, store: ClusterStore | undefined): Promise<void>
+  run(
+    session: ErrandSession,
+    conf: NetConf,
+    store: ClusterStore | undefined,
+    limits: ErrandLimits,
+  ): Promise<void>
 }
 
-/** Time that one shim lends after its answer (design §5). */
-const SESSION_LIMIT_MS = 2000
+/** What may be asked of one helper in one round. */
+export interface ErrandLimits {
+  readonly timeMs: number
+  /** Old records whose namespace is looked at. */
+  readonly looks: number
+}
+
+/** A shim lends two seconds after its answer (design §5). */
+export const SHIM_LIMITS: ErrandLimits = { timeMs: 2000, looks: 8 }
+/** An agent has nothing else to do. */
+export const AGENT_LIMITS: ErrandLimits = { timeMs: 60_000, looks: Number.POSITIVE_INFINITY }
+
 /** A record is no dead sandbox's before this age: a runtime may still be making its namespace. */
 const DEAD_AFTER_MS = 10 * 60_000
-/** Records whose namespace is looked at per session. */
-const LOOKS_PER_SESSION = 8
 
 /**
  * @param intervalMs Least time between two tries of one undo.
@@ -42,6 +55,8 @@ export function openErrands(options: {
 }): Errands {
   const failed = new Map<string, { key: JournalKey; notBefore: number }>()
   const old: JournalKey[] = []
+  /** Ids of the records that a helper works on. */
+  const working = new Set<string>()
 
   const idOf = ({ containerId, ifName }: JournalKey): string => `${containerId}/${ifName}`
 
@@ -51,6 +66,7 @@ export function openErrands(options: {
       old.length = 0
       let fault: unknown
       for (const key of journal.keys()) {
+        if (working.has(idOf(key))) continue
         let lookup: JournalLookup
         try {
           lookup = journal.lookup(key)
@@ -61,7 +77,7 @@ export function openErrands(options: {
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
         seen(key, lookup.record)
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
-        if (lookup.record.failedDels > 0) {
+        if (isBegun(lookup.record)) {
           if (!failed.has(idOf(key)))
             failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
         } else if (age >= DEAD_AFTER_MS) old.push(key)
@@ -75,11 +91,11 @@ export function openErrands(options: {
       const now = performance.now()
       return old.length > 0 || [...failed.values()].some(({ notBefore }) => notBefore <= now)
     },
-    async run(session, conf, store) {
+    async run(session, conf, store, limits) {
       const now = performance.now()
-      const deadline = now + SESSION_LIMIT_MS
+      const deadline = now + limits.timeMs
       const due = [...failed.values()].filter(({ notBefore }) => notBefore <= now).map(({ key }) => key)
-      const looks = old.splice(0, LOOKS_PER_SESSION)
+      const looks = old.splice(0, limits.looks)
       if (due.length === 0 && looks.length === 0) return
       const journal = openJournalDir(conf.stateDir)
       for (const key of [...due, ...looks]) {
@@ -92,10 +108,16 @@ export function openErrands(options: {
           failed.delete(idOf(key))
           continue
         }
-        if (!failed.has(idOf(key)) && !(await isDead(session, journal, key))) continue
+        const isDue = failed.has(idOf(key))
+        if (!isDue && !(await isDead(session, journal, key))) continue
         if (!(await session.lock(key.containerId))) continue
+        // Another helper may have done it while we waited, or the runtime made the sandbox anew.
+        const isStillDue = isDue ? hasFailed(journal, key) : await isDead(session, journal, key)
         failed.delete(idOf(key))
+        if (!isStillDue) continue
+        working.add(idOf(key))
         const reason = await undo(session, conf, store, journal, key, deadline)
+        working.delete(idOf(key))
         if (reason === undefined) options.done('undone', key)
         else {
           failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
@@ -104,6 +126,17 @@ export function openErrands(options: {
       }
     },
   }
+}
+
+function hasFailed(journal: Journal, key: JournalKey): boolean {
+  const lookup = journal.lookup(key)
+  return lookup.state !== 'absent' && lookup.state !== 'newer' && isBegun(lookup.record)
+}
+
+/** Whether a DEL has failed, or was done by a daemon that died before it had removed the record. */
+function isBegun(record: JournalRecord): boolean {
+  const isDone = record.calls.some(({ isUndone }) => isUndone) && pendingUndo(record).length === 0
+  return record.failedDels > 0 || isDone
 }
 
 async function isDead(session: ErrandSession, journal: Journal, key: JournalKey): Promise<boolean> {
@@ -122,7 +155,7 @@ async function undo(
   key: JournalKey,
   deadline: number,
 ): Promise<string | undefined> {
-  // The shim holds this lock until it is told of the next errand.
+  // The helper holds this lock until it is told of the next errand.
   const forgetLock = (): void => {
     if (!journal.knows(key.containerId))
       rmSync(join(conf.stateDir, 'locks', key.containerId), { force: true })
@@ -145,7 +178,10 @@ async function undo(
       forgetLock()
       return undefined
     }
-    const netns = readPlannedMeta(lookup.record.planned)?.netns ?? ''
+    const recorded = readPlannedMeta(lookup.record.planned)?.netns ?? ''
+    // The shim gives no delegate of an errand the node's own.
+    const isOwn = recorded !== '' && (await session.executor.probe(recorded, [])).isHostNetns
+    const netns = isOwn ? '' : recorded
     const { faults } = await undoRecorded(context, key, lookup, netns, deadline)
     if (faults.length > 0) return faults.map(({ message }) => message).join('; ')
     forgetLock()

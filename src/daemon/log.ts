@@ -113,6 +113,7 @@ function describeCall({ network, plugin, durationMs, error }: RequestReport['cal
  * characters above ASCII, line separators, marks of direction.
  */
 function toShown(text: string): string {
+  if (PLAIN_NAME.test(text)) return text
   return redactMessage(text.slice(0, LOOKED_AT)).replaceAll(
     /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -137,6 +138,7 @@ function list(name: string, items: readonly string[], limitBytes: number): Recor
 
 /** The beginning of a text that takes at most so many bytes in JSON. */
 function cut(text: string, limitBytes: number): string {
+  if (text.length <= limitBytes && isAscii(text)) return text
   let bytes = 0
   let length = 0
   for (const character of text) {
@@ -152,8 +154,18 @@ function cut(text: string, limitBytes: number): string {
   return text
 }
 
+/** What names mostly are: in these letters there is no secret, and nothing that JSON writes in another way. */
+const PLAIN_NAME = /^[a-z0-9./-]{0,253}$/
+const ASCII = /^[ !#-[\]-~]*$/
+
+/** Whether each of its characters is one byte in JSON. */
+function isAscii(text: string): boolean {
+  return ASCII.test(text)
+}
+
 /** Bytes of a text in JSON, without the quotes. */
 function sizeOf(text: string): number {
+  if (isAscii(text)) return text.length
   return Buffer.byteLength(JSON.stringify(text)) - 2
 }
 

@@ -24,6 +24,7 @@ export interface MetricSources {
   readonly journal: () => Promise<JournalSize>
   readonly errands: () => number
   readonly publications: () => number
+  readonly agents: () => number
   readonly isConfValid: () => boolean
   readonly isReady: () => Promise<boolean>
   readonly droppedLogLines: () => number
@@ -94,6 +95,7 @@ export function openMetrics(sources: MetricSources): Metrics {
   })
   gauge(registers, 'plexus_adds_running', 'ADDs that are running.', sources.running)
   gauge(registers, 'plexus_adds_waiting', 'ADDs that wait for their turn.', sources.waiting)
+  gauge(registers, 'plexus_agents_connected', 'Agents that are connected.', sources.agents)
   const journalSize = (): Promise<JournalSize> => sources.journal().catch(() => NOT_KNOWN)
   gauge(
     registers,

@@ -1,6 +1,6 @@
-import type { Socket } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
+import type { Duplex } from 'node:stream'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
@@ -16,10 +16,12 @@ import {
   MessageKind,
   PROTOCOL_VERSIONS,
 } from '../executor/protocol.ts'
-import { type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
+import { type FoundPlugins, type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import type { Admission } from './admission.ts'
+import type { AgentSession } from './agents.ts'
+import type { Newcomers } from './newcomers.ts'
 
 /** What every session works with. */
 export interface SessionServices {
@@ -40,6 +42,12 @@ export interface SessionServices {
   errands(session: ErrandSession, conf: NetConf): Promise<void>
   /** Told when no errand could be done, for example because the journal cannot be read. */
   errandFault(error: CniError): void
+  readonly newcomers: Newcomers
+  readonly foundPlugins: FoundPlugins
+  /** Told why a peer was sent away. */
+  refused(reason: string): void
+  /** An agent has connected. */
+  agent(agent: AgentSession): void
 }
 
 /** What is told of one request. Milliseconds. */
@@ -61,55 +69,69 @@ export interface ErrandSession {
 
 /** A peer that has not said hello by then is no shim. */
 const HELLO_TIMEOUT_MS = 5000
+/** A shim tries a lock without waiting, and goes when it is told that there is nothing more to do. */
+const SHIM_ANSWER_MS = 10_000
 
-/** ADDs under way up to which networks are attached in parallel: with more of them it costs throughput (design §4). */
-const PARALLEL_UP_TO = availableParallelism()
+/**
+ * ADDs under way up to which time counts more than the processor: then networks are attached in parallel, and
+ * the ends of plugins are looked at when they come. With more of them both cost throughput (design §4).
+ */
+const CALM_UP_TO = availableParallelism()
 
 /** Serves one shim: its hello is the request, all else follows from the engine. */
-export function serveShim(socket: Socket, services: SessionServices): void {
+export function serveShim(socket: Duplex, services: SessionServices): void {
+  const isCalm = (): boolean => services.admission.running <= CALM_UP_TO
   const controller = new AbortController()
   const helloTimer = setTimeout(() => connection.close('no hello'), HELLO_TIMEOUT_MS)
   helloTimer.unref()
-  let executor: RemoteExecutor | undefined
+  let session: Session | undefined
   let answerErrand: ((isLocked: boolean) => void) | undefined
+  const newcomer = services.newcomers.enter((reason) => connection.close(reason))
+  const settle = (): void => {
+    clearTimeout(helloTimer)
+    newcomer.leave()
+  }
+  const lock = (containerId: string): Promise<boolean> =>
+    new Promise((resolve) => {
+      if (controller.signal.aborted) {
+        resolve(false)
+        return
+      }
+      const timer = setTimeout(() => connection.close('the shim does not answer'), SHIM_ANSWER_MS)
+      answerErrand = (isLocked) => {
+        clearTimeout(timer)
+        answerErrand = undefined
+        resolve(isLocked)
+      }
+      connection.send(encodeMessage.errand(containerId))
+    })
   const connection: Connection = openConnection(socket, {
+    holds: (bytes) => newcomer.holds(bytes),
     frame(frame) {
-      if (executor === undefined) {
-        clearTimeout(helloTimer)
+      if (session === undefined) {
+        settle()
         const hello = decodeHello(frame)
         if (hello === undefined) {
           connection.close('a frame before hello')
           return
         }
-        executor = remoteExecutor(connection, {
-          path: hello.env.CNI_NETNS ?? '',
-          id: hello.netnsId,
-          searchPath: hello.searchPath,
-        })
-        const session: Session = {
-          connection,
-          executor,
-          hello,
-          signal: controller.signal,
-          lock: (containerId) =>
-            new Promise((resolve) => {
-              answerErrand = resolve
-              connection.send(encodeMessage.errand(containerId))
-            }),
-        }
-        void serve(session, services)
+        const netns = hello.env.CNI_NETNS ?? ''
+        const executor = remoteExecutor(connection, { ...hello, netns }, services.foundPlugins, isCalm)
+        session = { connection, executor, hello, signal: controller.signal, lock }
+        if (hello.isAgent) serveAgent(session, services)
+        else void serve(session, services)
         return
       }
       if (frame.kind === MessageKind.cancel) controller.abort()
-      else if (frame.kind === MessageKind.errand) {
-        answerErrand?.(frame.fields[1]?.[3] === 1)
-        answerErrand = undefined
-      } else if (!executor.receive(frame)) connection.close('an answer that nobody asked for')
+      else if (frame.kind === MessageKind.errand) answerErrand?.(frame.fields[1]?.[3] === 1)
+      else if (!session.executor.receive(frame)) connection.close('an answer that nobody asked for')
     },
-    closed() {
-      clearTimeout(helloTimer)
+    closed(error) {
+      settle()
+      // A socket that breaks is a shim that was killed, which is the runtime's right.
+      if (error !== undefined && error.code !== CniErrorCode.Io) services.refused(error.message)
       controller.abort()
-      executor?.disconnect()
+      session?.executor.disconnect()
       answerErrand?.(false)
     },
   })
@@ -119,6 +141,30 @@ interface Session extends ErrandSession {
   readonly connection: Connection
   readonly hello: Hello
   readonly signal: AbortSignal
+}
+
+/** An agent has no request: it is kept for errands. */
+function serveAgent({ connection, executor, hello, signal, lock }: Session, services: SessionServices): void {
+  try {
+    connection.send(encodeMessage.hello(agreeOnVersion(hello), ''))
+  } catch (error) {
+    connection.send(encodeMessage.done(1, false, false, toCniError(error).message))
+    endSoon(connection, signal)
+    return
+  }
+  services.agent({
+    executor,
+    signal,
+    lock,
+    close: (reason) => connection.close(reason),
+  })
+}
+
+/** What has been sent is read by then, or never. */
+function endSoon(connection: Connection, signal: AbortSignal): void {
+  const timer = setTimeout(() => connection.close(), SHIM_ANSWER_MS)
+  timer.unref()
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
 }
 
 async function serve(session: Session, services: SessionServices): Promise<void> {
@@ -134,16 +180,16 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   let queueMs = 0
   const mayFollow = services.hasErrands()
   try {
-    connection.send(encodeMessage.hello(agreeOnVersion(hello), ''))
+    connection.sendSoon(encodeMessage.hello(agreeOnVersion(hello), ''))
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
-    const release = await admit(request, conf, services.admission)
+    const release = await admit(request, conf, services.admission, session.signal)
     queueMs = performance.now() - start
     try {
       const answer = await runVerb({
         request: { ...request, path: [...hello.searchPath] },
-        conf: { ...conf, parallel: conf.parallel && services.admission.running <= PARALLEL_UP_TO },
+        conf: { ...conf, parallel: conf.parallel && services.admission.running <= CALM_UP_TO },
         executor: session.executor,
         journal: openJournalDir(conf.stateDir),
         store: services.store(conf),
@@ -183,6 +229,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     services.errandFault(toCniError(fault))
   } finally {
     if (mayFollow) connection.send(encodeMessage.errand(''))
+    endSoon(connection, session.signal)
     services.ended()
   }
 }
@@ -207,8 +254,13 @@ function agreeOnVersion(shim: Hello): number {
 }
 
 /** ADDs take turns; the wait is part of the time that the runtime gives them. DELs are never held back. */
-async function admit(request: CniRequest, conf: NetConf, admission: Admission): Promise<() => void> {
+async function admit(
+  request: CniRequest,
+  conf: NetConf,
+  admission: Admission,
+  signal: AbortSignal,
+): Promise<() => void> {
   if (request.command !== 'ADD') return () => undefined
   const namespace = request.args.find(([key]) => key === 'K8S_POD_NAMESPACE')?.[1] ?? ''
-  return await admission.enter(namespace, conf.addTimeoutMs / 2)
+  return await admission.enter(namespace, conf.addTimeoutMs / 2, signal)
 }

@@ -1,7 +1,7 @@
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs'
-import { createServer, type Socket } from 'node:net'
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
-import { CniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 
 /** A listening socket. */
@@ -17,42 +17,98 @@ export interface SocketServer {
  * socket is made under another name and renamed over the old one, so that one that listens is always
  * there: a new daemon takes over while the old one drains (design §6).
  *
- * @throws {CniError} Io when the directory is not root's alone.
+ * @throws {CniError} Io when the directory is not root's alone, or something else than a socket has the path.
  */
 export async function listen(path: string, accept: (socket: Socket) => void): Promise<SocketServer> {
   const directory = dirname(path)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const stat = lstatSync(directory)
-  const uid = process.getuid?.() ?? 0
-  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
-    throw new CniError(
-      CniErrorCode.Io,
-      `socket directory ${directory} must be a directory of uid ${uid} with mode 0700, it has uid ${stat.uid} and mode ${(stat.mode & 0o7777).toString(8)}`,
-      { hint: `chown ${uid} ${directory} && chmod 0700 ${directory}` },
-    )
-  }
+  checkDirectory(directory)
+  checkPath(path)
+  const prefix = `.${basename(path)}-`
+  await removeStale(directory, prefix)
   // In containers every daemon may be process 1.
-  const temporary = join(directory, `.${basename(path)}-${process.pid}-${Date.now().toString(36)}`)
+  const temporary = join(directory, `${prefix}${process.pid}-${Date.now().toString(36)}`)
   rmSync(temporary, { force: true })
   const server = createServer(accept)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen({ path: temporary, backlog: 1024 }, () => resolve())
   })
-  chmodSync(temporary, 0o600)
-  renameSync(temporary, path)
-  const { ino, dev } = lstatSync(path)
-  const isOurs = (): boolean => {
-    const there = lstatSync(path, { throwIfNoEntry: false })
-    return there?.ino === ino && there.dev === dev
+  try {
+    chmodSync(temporary, 0o600)
+    renameSync(temporary, path)
+    const { ino, dev } = lstatSync(path)
+    const isOurs = (): boolean => {
+      const there = lstatSync(path, { throwIfNoEntry: false })
+      return there?.ino === ino && there.dev === dev
+    }
+    return {
+      get isOurs() {
+        return isOurs()
+      },
+      close() {
+        server.close()
+        if (isOurs()) rmSync(path, { force: true })
+      },
+    }
+  } catch (error) {
+    // One that nobody can find would keep the process alive.
+    server.close()
+    throw toCniError(error, CniErrorCode.Io).at(`socket ${path}`)
   }
-  return {
-    get isOurs() {
-      return isOurs()
+}
+
+function checkDirectory(directory: string): void {
+  const stat = lstatSync(directory)
+  const uid = process.getuid?.() ?? 0
+  if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return
+  const fault = stat.isDirectory()
+    ? `it has uid ${stat.uid} and mode ${(stat.mode & 0o7777).toString(8)}`
+    : 'it is a link or a file'
+  throw new CniError(
+    CniErrorCode.Io,
+    `socket directory ${directory} must be a directory of uid ${uid} with mode 0700, ${fault}`,
+    {
+      hint: stat.isDirectory()
+        ? `chown ${uid} ${directory} && chmod 0700 ${directory}`
+        : 'name the directory itself in "socket"',
     },
-    close() {
-      server.close()
-      if (isOurs()) rmSync(path, { force: true })
-    },
+  )
+}
+
+/** The socket of an earlier daemon is replaced; what is none may be somebody's file. */
+function checkPath(path: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? true) return
+  throw new CniError(CniErrorCode.Io, `${path} is no socket, it is left alone`, {
+    hint: 'remove it, or give the daemon another "socket"',
+  })
+}
+
+/** A socket has its name for a moment before it listens. */
+const STALE_AFTER_MS = 10_000
+const CONNECT_TIMEOUT_MS = 1000
+
+/** Removes what daemons left that ended between making their socket and renaming it. */
+async function removeStale(directory: string, prefix: string): Promise<void> {
+  for (const name of readdirSync(directory)) {
+    if (!name.startsWith(prefix)) continue
+    const path = join(directory, name)
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    if (stat?.isSocket() !== true || Date.now() - stat.mtimeMs < STALE_AFTER_MS) continue
+    if (await isRefused(path)) rmSync(path, { force: true })
   }
+}
+
+/** Whether nobody listens on a socket any more; no answer is no proof of that. */
+function isRefused(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    const settle = (isGone: boolean): void => {
+      socket.destroy()
+      resolve(isGone)
+    }
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => settle(false))
+    socket.once('connect', () => settle(false))
+    socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ECONNREFUSED'))
+  })
 }

@@ -260,7 +260,8 @@ async function rollBack(
   const calls = lookup.state === 'intact' || lookup.state === 'damaged' ? pendingUndo(lookup.record) : []
   const undos = calls.map((call) => ({ ...call, isSpared: spared.has(call.exec.id) }))
   const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
-  for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, warn)
+  const owner = { devInfoDir: context.conf.devInfoDir, containerId: request.containerId }
+  for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, owner, warn)
   if (faults.length === 0) {
     try {
       journal.remove(meta)

@@ -124,18 +124,16 @@ async function attachInOrder(
       return { attached, failed: { attachment, error: late } }
     }
     const steps = seriesFrom(context, list.slice(attached.length), position, before?.raw, deadline)
-    const ends = await runSeries(context, steps, deadline, (starting) => {
-      const begun = starting.filter((step) => step.position === 0)
-      if (begun.length > 0) events.started(begun.map((step) => step.attachment))
-    })
     let failed: Round['failed']
-    for (const [index, end] of ends.entries()) {
-      const step = steps[index]
-      if (step === undefined) continue
+    const starting = (begun: readonly Step[]): void => {
+      const first = begun.filter((step) => step.position === 0)
+      if (first.length > 0) events.started(first.map((step) => step.attachment))
+    }
+    await runSeries(context, steps, deadline, starting, (step, end) => {
       if (!('error' in end)) {
         before = end
         position = step.position + 1
-        if (position < step.attachment.plugins.length) continue
+        if (position < step.attachment.plugins.length) return
         const done = { attachment: step.attachment, ...end }
         events.attached(done)
         if (failed === undefined) attached.push(done)
@@ -148,7 +146,7 @@ async function attachInOrder(
         // Only the end of the time drops a call behind one that succeeded.
         failed ??= { attachment: step.attachment, error: isDropped ? overtime(context, step) : end.error }
       }
-    }
+    })
     if (failed !== undefined) return { attached, failed }
   }
 }
@@ -208,13 +206,14 @@ function makeStep(
 
 type StepEnd = StepResult | { readonly error: CniError; readonly hasBegun: boolean }
 
-/** Runs a series, and waits until each of its calls has ended or will not start. */
+/** Runs a series, tells of each end when it comes, and waits until each of its calls has ended or will not start. */
 async function runSeries(
   context: EngineContext,
   steps: readonly Step[],
   deadline: number,
   starting: (steps: readonly Step[]) => void,
-): Promise<StepEnd[]> {
+  ended: (step: Step, end: StepEnd) => void,
+): Promise<void> {
   const { executor, signal, now } = context
   let begunAt = now()
   const exits = executor.execSeries({
@@ -224,20 +223,27 @@ async function runSeries(
     signal,
     starting: (indexes) => starting(indexes.flatMap((index) => steps[index] ?? [])),
   })
-  const ends: StepEnd[] = []
+  let thrown: { readonly error: unknown } | undefined
   for (const [index, pending] of exits.entries()) {
     const step = steps[index]
     if (step === undefined) continue
+    let end: StepEnd
     try {
       const exit = await judgeExit(context, step.titled, pending, begunAt)
       begunAt += exit.durationMs
-      ends.push(readResult(context, step, exit))
+      end = readResult(context, step, exit)
     } catch (error) {
       const fault = toCniError(error)
-      ends.push({ error: fault, hasBegun: await mayHaveBegun(executor, step.titled, fault) })
+      end = { error: fault, hasBegun: await mayHaveBegun(executor, step.titled, fault) }
+    }
+    try {
+      ended(step, end)
+    } catch (error) {
+      // What runs is waited for before anything is undone.
+      thrown ??= { error }
     }
   }
-  return ends
+  if (thrown !== undefined) throw thrown.error
 }
 
 function readResult({ warn }: EngineContext, { attachment, titled }: Step, exit: DelegateExit): StepResult {

@@ -1,7 +1,7 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { lstatSync, readFileSync, rmSync } from 'node:fs'
 import { toCniError } from '../cni/cni-error.ts'
 import type { JsonObject } from '../cni/json.ts'
-import { parseDeviceInfo } from '../network/device-info.ts'
+import { isDeviceInfoPath, parseDeviceInfo } from '../network/device-info.ts'
 
 /**
  * Reads the device-info that plugins left (NPWG-125). No file is no device; one that is wrong does not
@@ -29,11 +29,25 @@ export function readDeviceInfo(
   }
 }
 
-/** Removes an attachment's device-info file (NPWG-126); one that is gone is fine. */
-export function removeDeviceInfo(path: string | undefined, warn: (message: string) => void): void {
+/**
+ * Removes an attachment's device-info file (NPWG-126); one that is gone is fine. A path out of a record is
+ * removed only when it is a plain file of that container in the folder of device-info: whoever writes a record
+ * must not reach another file by it.
+ */
+export function removeDeviceInfo(
+  path: string | undefined,
+  owner: { readonly devInfoDir: string; readonly containerId: string },
+  warn: (message: string) => void,
+): void {
   if (path === undefined) return
+  if (!isDeviceInfoPath(path, owner.devInfoDir, owner.containerId)) {
+    warn(`device-info ${path} is not removed: it is no device-info file of this container`)
+    return
+  }
   try {
-    rmSync(path, { force: true })
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    if (stat?.isFile() === false) warn(`device-info ${path} is not removed: it is no plain file`)
+    else rmSync(path, { force: true })
   } catch (error) {
     warn(`device-info ${path} cannot be removed: ${toCniError(error).message}`)
   }

@@ -93,8 +93,9 @@ function find(
       return { conflist, source: `file ${path}` }
     }
     case 'inline': {
-      const { what } = reference
-      return { conflist: parseConflist(reference.conf, { what, form: 'by-content' }), source: what }
+      const { what, conf: given } = reference
+      const conflist = parsedOnce(given, () => parseConflist(given, { what, form: 'by-content' }))
+      return { conflist, source: what }
     }
     case 'first-file':
       return firstFile(reference.directory)
@@ -119,13 +120,21 @@ function fromNad(nad: NetworkAttachmentDefinition, confDirs: readonly string[]):
       throw toCniError(error).at(`${title} has no spec.config`)
     }
   }
+  const { config } = nad
   const what = `spec.config of ${title}`
-  const value = parseJson(nad.config, what)
-  return {
-    conflist: parseConflist(value, { what, fallbackName: nad.name, form: 'by-content' }),
-    nad,
-    source: title,
-  }
+  const conflist = parsedOnce(nad, () =>
+    parseConflist(parseJson(config, what), { what, fallbackName: nad.name, form: 'by-content' }),
+  )
+  return { conflist, nad, source: title }
+}
+
+/** Parsed configurations by the object that they are of: stores hand out the same one until it changes. */
+const parsed = new WeakMap<object, Conflist>()
+
+function parsedOnce(owner: object, parse: () => Conflist): Conflist {
+  const conflist = parsed.get(owner) ?? parse()
+  parsed.set(owner, conflist)
+  return conflist
 }
 
 function firstFile(directory: string): Found {
@@ -161,7 +170,7 @@ function nadNotFound(
     return new CniError(
       CniErrorCode.InvalidNetworkConfig,
       `NAD ${namespace}/${name} cannot be looked up: the net-conf names no cluster`,
-      { hint: 'set "manifests" in the net-conf' },
+      { hint: 'set "kubeconfig" or "manifests" in the net-conf' },
     )
   }
   return new CniError(

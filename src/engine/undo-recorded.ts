@@ -43,36 +43,46 @@ export async function undoRecorded(
     deadline,
     meta?.searchPath,
   )
+  const where =
+    meta?.pod === undefined ? `container ${key.containerId}` : `pod ${meta.pod.namespace}/${meta.pod.name}`
+  const open = mark(context, key, record, undone, faults.length > 0)
   if (faults.length > 0) {
-    markAttempt(context, key, record, undone)
-    const where =
-      meta?.pod === undefined ? `container ${key.containerId}` : `pod ${meta.pod.namespace}/${meta.pod.name}`
+    open?.close()
     return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
   }
   await settleWhen(async () => {
-    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, warn)
+    const owner = { devInfoDir: context.conf.devInfoDir, containerId: key.containerId }
+    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, owner, warn)
     await unpublish(context, meta)
-    settle(context, key, lookup.state === 'damaged')
+    // A daemon that was held up may come to this when the container has been made anew.
+    if (open?.isCurrent() ?? true) settle(context, key, lookup.state === 'damaged')
+    open?.close()
   })
   return { faults: [], failedDels: 0 }
 }
 
-/** What is undone is marked only where something is left: otherwise the record goes as a whole. */
-function markAttempt(
+/**
+ * Marks what is undone, so that nobody takes the attachment for a live one while its record still is there.
+ *
+ * @returns The open journal, to be closed; `undefined` when it cannot be written.
+ */
+function mark(
   { journal, warn }: UndoContext,
   key: JournalKey,
   record: JournalRecord,
   undone: readonly number[],
-): void {
+  hasFailed: boolean,
+): OpenJournal | undefined {
   let open: OpenJournal | undefined
   try {
     open = journal.open(key, record)
     open.undone(...undone)
-    open.attempted()
+    if (hasFailed) open.attempted()
+    return open
   } catch (error) {
+    // An undo may be repeated; a disk that cannot be written must not keep the pod.
     warn(`what this DEL has done is not recorded: ${toCniError(error).message}`)
-  } finally {
-    open?.close()
+    return open
   }
 }
 

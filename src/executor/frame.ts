@@ -86,6 +86,9 @@ export function decodeNumber(field: Buffer | undefined): number | undefined {
 /** When a call of a burst starts: at once, or only after the one before it succeeded or ended. */
 export const ExecMode = { now: 0, afterSuccess: 1, afterEnd: 2 } as const
 
+/** Added to a mode: the end of the call before it is not to be held back until the series is over. */
+export const TELL_AT_ONCE = 4
+
 /** A delegate's call as an `exec` frame carries it. */
 export interface ExecFields {
   readonly id: number

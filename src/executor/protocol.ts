@@ -43,7 +43,11 @@ export interface Hello {
   readonly isHostNetns: boolean
   /** An agent: no runtime's request, but a shim that serves errands until the connection ends. */
   readonly isAgent: boolean
+  /** Facts of the netns follow unasked, without plugins. */
+  readonly factsFollow: boolean
   readonly searchPath: readonly string[]
+  /** Changes when a file is put into a folder of the search path or taken away; '' when it is not told. */
+  readonly searchMark: string
   readonly stdin: string
 }
 
@@ -106,7 +110,8 @@ export const encodeMessage = {
 
 /** @returns `undefined` for a frame that is no hello. */
 export function decodeHello({ kind, fields }: Frame): Hello | undefined {
-  const [lowest, highest, env, netnsId, flags, searchPath, stdin] = fields
+  const [lowest, highest, env, netnsId, flags, searchPath, ...more] = fields
+  const stdin = more.at(-1)
   const low = decodeNumber(lowest)
   const high = decodeNumber(highest)
   if (kind !== MessageKind.hello || low === undefined || high === undefined || stdin === undefined)
@@ -122,7 +127,9 @@ export function decodeHello({ kind, fields }: Frame): Hello | undefined {
     netnsId: netnsId?.toString() ?? '',
     isHostNetns: ((decodeNumber(flags) ?? 0) & 1) !== 0,
     isAgent: ((decodeNumber(flags) ?? 0) & 2) !== 0,
+    factsFollow: ((decodeNumber(flags) ?? 0) & 4) !== 0,
     searchPath: items(searchPath),
+    searchMark: more.length > 1 ? (more[0]?.toString() ?? '') : '',
     stdin: stdin.toString(),
   }
 }

@@ -11,7 +11,7 @@ import {
   type Executor,
   ExecutorLostError,
 } from './executor.ts'
-import { decodeNumber, ExecMode, type Frame } from './frame.ts'
+import { decodeNumber, ExecMode, type Frame, TELL_AT_ONCE } from './frame.ts'
 import {
   decodeExit,
   decodeFacts,
@@ -19,6 +19,7 @@ import {
   type ExitMessage,
   encodeMessage,
   type Facts,
+  type Hello,
   MessageKind,
 } from './protocol.ts'
 
@@ -40,18 +41,67 @@ const SHIM_GRACE_MS = 10_000
 
 const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 
+/** Plugins that a shim has found lately, so that the next one need not be asked while their folders are the same. */
+export interface FoundPlugins {
+  /** All of these types, or `undefined` when one is not known. */
+  find(hello: SearchedFolders, types: readonly string[]): ReadonlyMap<string, PluginFile> | undefined
+  keep(hello: SearchedFolders, plugins: ReadonlyMap<string, PluginFile | undefined>): void
+}
+
+type SearchedFolders = Pick<Hello, 'searchPath' | 'searchMark'>
+
+/** A file that has changed its owner or mode is noticed by then; the shim itself looks before each start. */
+const FOUND_FOR_MS = 10_000
+const FOUND_LIMIT = 256
+
+/** Makes an empty memory of plugins. */
+export function openFoundPlugins(now: () => number): FoundPlugins {
+  const found = new Map<string, { readonly file: PluginFile; readonly until: number }>()
+  const keyOf = ({ searchPath, searchMark }: SearchedFolders): string =>
+    `${searchPath.join(':')}\0${searchMark}\0`
+  return {
+    find(hello, types) {
+      const prefix = keyOf(hello)
+      const time = now()
+      const files = new Map<string, PluginFile>()
+      for (const type of types) {
+        const known = found.get(prefix + type)
+        if (known === undefined || known.until <= time) return undefined
+        files.set(type, known.file)
+      }
+      return files
+    },
+    keep(hello, plugins) {
+      if (hello.searchMark === '') return
+      if (found.size > FOUND_LIMIT) found.clear()
+      const prefix = keyOf(hello)
+      for (const [type, file] of plugins) {
+        const isUsable = file !== undefined && !file.isPlexus && file.refusal === undefined
+        if (isUsable) found.set(prefix + type, { file, until: now() + FOUND_FOR_MS })
+      }
+    },
+  }
+}
+
 /**
- * @param netns CNI_NETNS of the request and what the shim's hello said of it.
+ * @param hello Who is connected.
+ * @param foundPlugins What other shims have found.
+ * @param isCalm Whether there is time to look at each end when it comes, instead of at all of them together.
  */
 export function remoteExecutor(
   connection: Connection,
-  netns: { readonly path: string; readonly id: string; readonly searchPath: readonly string[] },
+  hello: Pick<Hello, 'netnsId' | 'factsFollow' | 'searchPath' | 'searchMark'> & { readonly netns: string },
+  foundPlugins: FoundPlugins,
+  isCalm: () => boolean,
 ): RemoteExecutor {
   const exits = new Map<number, Waiting<ExitMessage>>()
   const facts: Waiting<Facts>[] = []
   const routes: Waiting<void>[] = []
   let nextId = 1
   let isConnected = true
+  // Worth nothing any more once a plugin has run.
+  let isUntouched = true
+  let early: Promise<Facts> | undefined
 
   const gone = (): CniError =>
     new ExecutorLostError(CniErrorCode.TryAgainLater, 'the plexus shim of this request is gone', {
@@ -88,13 +138,15 @@ export function remoteExecutor(
   // Cancellation by the runtime reaches the shim before it reaches us.
   const execSeries = ({ calls, next, withinMs, signal, starting }: CallSeries): Promise<DelegateExit>[] => {
     starting?.([...calls.keys()])
+    isUntouched = false
     let isOver = false
     const ownLimitsMs = calls.reduce((sum, call) => sum + call.timeoutMs, 0)
     const isBounded = withinMs < ownLimitsMs
     const frames: Buffer[] = []
     const answers = calls.map((call, index) => {
       const id = nextId++
-      const mode = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
       frames.push(encodeMessage.exec({ ...call, id, mode, timeoutMs: Math.ceil(call.timeoutMs) }))
       const answer = ask<ExitMessage>(
         // The last one sends them all.
@@ -120,27 +172,41 @@ export function remoteExecutor(
     return answers
   }
 
+  if (hello.factsFollow) {
+    early = ask<Facts>(
+      () => undefined,
+      (waiting) => facts.push(waiting),
+      0,
+    )
+    early.catch(() => undefined)
+  }
+
   return {
     async probe(path, types) {
+      const known =
+        early !== undefined && isUntouched && path === hello.netns
+          ? foundPlugins.find(hello, types)
+          : undefined
+      if (known !== undefined && early !== undefined) return toHostFacts(await early, known, hello.searchPath)
       const found = await probe(path, types)
       const plugins = new Map<string, PluginFile | undefined>(
         types.map((type, index) => {
           const { state = '-', text = '' } = found.plugins[index] ?? {}
-          return [type, state === '-' || state === '!' ? undefined : { path: text, isPlexus: state === 'p' }]
+          if (state === '-') return [type, undefined]
+          return [
+            type,
+            state === '!'
+              ? { path: '', isPlexus: false, refusal: text }
+              : { path: text, isPlexus: state === 'p' },
+          ]
         }),
       )
-      const answer: HostFacts = {
-        netnsId: found.netnsId === '' ? undefined : found.netnsId,
-        isHostNetns: found.isHostNetns,
-        links: found.links,
-        plugins,
-        searchPath: netns.searchPath,
-      }
-      return answer
+      foundPlugins.keep(hello, plugins)
+      return toHostFacts(found, plugins, hello.searchPath)
     },
     async netnsId(path) {
       if (path === '') return undefined
-      if (path === netns.path) return netns.id === '' ? undefined : netns.id
+      if (path === hello.netns) return hello.netnsId === '' ? undefined : hello.netnsId
       const { netnsId } = await probe(path, [])
       return netnsId === '' ? undefined : netnsId
     },
@@ -193,6 +259,14 @@ export function remoteExecutor(
       routes.length = 0
     },
   }
+}
+
+function toHostFacts(
+  { netnsId, isHostNetns, links }: Facts,
+  plugins: HostFacts['plugins'],
+  searchPath: readonly string[],
+): HostFacts {
+  return { netnsId: netnsId === '' ? undefined : netnsId, isHostNetns, links, plugins, searchPath }
 }
 
 /** @param isOver Whether the time of the series was over: then that is why the shim was told to end it. */

@@ -1,6 +1,8 @@
 import {
+  close,
   closeSync,
   constants,
+  fstatSync,
   fsync,
   ftruncateSync,
   mkdirSync,
@@ -9,10 +11,12 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -48,10 +52,12 @@ export interface OpenJournal {
   complete(meta: JsonObject): void
   undone(...ids: readonly number[]): void
   attempted(): void
+  /** Whether it still is what is found under its key. */
+  isCurrent(): boolean
   /** Waits until file and directory are on disk. */
   sync(): Promise<void>
   close(): void
-  /** Closes it but for what says later that it was published. */
+  /** After {@link sync}: closes it but for what says later that it was published. */
   closeToMark(): PublishedMark
 }
 
@@ -132,12 +138,18 @@ export function openJournalDir(stateDir: string): Journal {
       complete: (meta) => append(FrameKind.complete, [JSON.stringify(meta)]),
       undone: (...ids) => append(FrameKind.undone, ...ids.map((id) => [id])),
       attempted: () => append(FrameKind.attempted, []),
+      isCurrent: () => {
+        const there = statSync(pathOf(key), { throwIfNoEntry: false })
+        const ours = fstatSync(fd)
+        return there !== undefined && there.ino === ours.ino && there.dev === ours.dev
+      },
       sync: async () => {
         await synced.catch((error) => {
           throw ioError(`journal ${pathOf(key)} cannot be written`, error)
         })
       },
-      close: () => closeSync(fd),
+      // The flush must find its own file under this descriptor.
+      close: () => void synced.catch(() => undefined).then(() => closeLater(fd)),
       closeToMark: () => publishedMark(fd, pathOf(key)),
     }
   }
@@ -147,6 +159,8 @@ export function openJournalDir(stateDir: string): Journal {
       const path = pathOf(key)
       let bytes: Buffer
       try {
+        // Nearly always so at an ADD, and an exception costs more than the question.
+        if (statSync(path, { throwIfNoEntry: false }) === undefined) return { state: 'absent' }
         bytes = readFileSync(path)
       } catch (error) {
         if (isAbsent(error)) return { state: 'absent' }
@@ -155,10 +169,9 @@ export function openJournalDir(stateDir: string): Journal {
       const decoded = decodeJournal(bytes)
       if (decoded.state === 'newer') return { state: 'newer', error: newerFormat(path, decoded.version) }
       const isDamaged = decoded.state === 'damaged'
-      return {
-        state: isDamaged ? 'damaged' : 'intact',
-        record: toJournalRecord(decoded.frames, isDamaged, readBootId()),
-      }
+      const record = toJournalRecord(decoded.frames, isDamaged, readBootId())
+      if (decoded.state === 'torn') record.tornAt = decoded.lengthBytes
+      return { state: isDamaged ? 'damaged' : 'intact', record }
     },
     keys() {
       return readNames(sandboxes).flatMap((containerId) =>
@@ -204,8 +217,9 @@ export function openJournalDir(stateDir: string): Journal {
       }
       const planned = calls.map((exec) => ({ exec, isStarted: false, isUndone: false }))
       const record = { planned: meta, complete: undefined, calls: planned, isPublished: false, failedDels: 0 }
-      // The rename is lasting only with its directory; both are under way while the delegates run.
-      const synced = Promise.all([promisify(fsync)(fd), syncDirectory(directory)])
+      // The rename is lasting only with its directory; both are under way while the delegates run, which are
+      // started first.
+      const synced = nextTurn().then(() => Promise.all([syncFile(fd), syncDirectory(directory)]))
       synced.catch(() => undefined)
       return openAt(key, fd, { ...record, isDamaged: false }, synced)
     },
@@ -213,9 +227,8 @@ export function openJournalDir(stateDir: string): Journal {
       const path = pathOf(key)
       try {
         const fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
-        const decoded = decodeJournal(readFileSync(path))
         // A torn frame is cut off, so that what is appended now can be read.
-        if (decoded.state === 'torn') ftruncateSync(fd, decoded.lengthBytes)
+        if (record.tornAt !== undefined) ftruncateSync(fd, record.tornAt)
         return openAt(key, fd, record, Promise.resolve())
       } catch (error) {
         throw ioError(`journal ${path} cannot be opened`, error)
@@ -271,7 +284,7 @@ export function openJournalDir(stateDir: string): Journal {
 function publishedMark(fd: number, path: string): PublishedMark {
   return {
     set: () => writeAll(fd, encodeRecord(FrameKind.published, []), path),
-    close: () => closeSync(fd),
+    close: () => closeLater(fd),
   }
 }
 
@@ -315,10 +328,18 @@ function writeAll(fd: number, bytes: Buffer, path: string): void {
   }
 }
 
+const syncFile = promisify(fsync)
+
+/** The last descriptor of a file that is gone has the kernel free its blocks: nobody waits for that. */
+function closeLater(fd: number): void {
+  // Nothing can be done about it, and nothing is lost: what counts has been flushed.
+  close(fd, () => undefined)
+}
+
 async function syncDirectory(directory: string): Promise<void> {
   const fd = openSync(directory, constants.O_RDONLY)
   try {
-    await promisify(fsync)(fd)
+    await syncFile(fd)
   } finally {
     closeSync(fd)
   }

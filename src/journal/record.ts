@@ -22,6 +22,8 @@ export interface JournalRecord {
   readonly failedDels: number
   /** Whether frames are lost, so that a call without `started` may have run all the same. */
   readonly isDamaged: boolean
+  /** Bytes up to a torn frame at the end of the file; `undefined` when there is none. */
+  tornAt?: number
 }
 
 /**

@@ -76,6 +76,19 @@ export function deviceInfoFileName(network: string, containerId: string, ifName:
   return full.length <= FILE_NAME_LIMIT ? full : own
 }
 
+/**
+ * Whether a path is where {@link deviceInfoFileName} puts a file of this container: a name of its own directly
+ * in `cni/` of that folder. What a record names must be, before it is removed.
+ */
+export function isDeviceInfoPath(path: string, devInfoDir: string, containerId: string): boolean {
+  const folder = `${devInfoDir}/cni/`
+  if (!path.startsWith(folder)) return false
+  const name = path.slice(folder.length)
+  const own = `${containerId}_`
+  const at = name.startsWith(own) ? 0 : name.indexOf(`-${own}`) + 1
+  return (at > 0 || name.startsWith(own)) && name.length > at + own.length && !/[/\0]/.test(name)
+}
+
 /** File name of a device below `devinfo/dp`, which the device plugin writes. NPWG-120. */
 export function devicePluginFileName(resource: string, deviceId: string): string {
   return `${toFileName(resource)}-${toFileName(deviceId)}-device.json`

@@ -18,4 +18,6 @@ export interface PluginFile {
   readonly path: string
   /** Whether the file is Plexus itself under another name. */
   readonly isPlexus: boolean
+  /** Why the executor will not run it: others than root can write it or a folder that leads to it. */
+  readonly refusal?: string
 }

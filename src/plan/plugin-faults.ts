@@ -49,6 +49,17 @@ export function pluginFaults(
         ),
       ]
     }
+    if (file?.refusal !== undefined) {
+      return [
+        new CniError(
+          CniErrorCode.PluginNotAllowed,
+          `${title}: plugin "${type}" is not run: ${file.refusal}`,
+          {
+            hint: 'only root may be able to write it and the folders that lead to it',
+          },
+        ),
+      ]
+    }
     if (facts === undefined || file !== undefined) return []
     const path =
       facts.searchPath.length === 0 ? ': no paths provided' : ` in path [${facts.searchPath.join(' ')}]`

@@ -38,7 +38,7 @@ export class ApiError extends Error {
 }
 
 /** What of a request is not its path. */
-export interface ApiRequest {
+interface ApiRequest {
   /** Bound for everything, the body of the answer included. */
   readonly timeoutMs: number
   readonly accept?: string
@@ -46,7 +46,7 @@ export interface ApiRequest {
 }
 
 /** A watch's bounds and its reader. */
-export interface ApiWatch {
+interface ApiWatch {
   /** Longest silence, before the answer and in it; then the watch has ended. */
   readonly idleMs: number
   readonly accept?: string

@@ -27,6 +27,8 @@ export interface KubernetesStoreOptions {
   readonly nodeName?: string
   /** Publishes in the background; else at once, without another try. */
   readonly publishing?: PublishingOptions
+  /** Told when all pods or all NADs were read. */
+  readonly listed?: () => void
   readonly warn: (message: string) => void
   readonly limits?: Partial<KubernetesLimits>
 }
@@ -74,6 +76,8 @@ const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
 const NAD_PAGE = 500
 const RETRY_PAUSE_MS = 200
+/** Any pod can ask for any number of NADs that do not exist. */
+const MOST_MISSING = 1000
 
 /**
  * The cluster behind an API server. Lookups are answered from what is followed; one that it cannot answer
@@ -106,6 +110,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           accept: METADATA,
           parse: toPod,
           changed: (key, pod) => publisher?.podChanged(key, pod),
+          listed: () => options.listed?.(),
           report: report(`pods of node ${nodeName}`),
         })
   const nads: Informer<NetworkAttachmentDefinition> | undefined =
@@ -123,6 +128,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           },
           listed: () => {
             for (const key of files.keys()) if (!isKnown(key)) files.update(key, undefined)
+            options.listed?.()
           },
           report: report('NADs'),
         })
@@ -216,6 +222,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
     }
     files.update(key, undefined)
+    if (missing.size >= MOST_MISSING) missing.clear()
     if (nads?.isListed && nads.fault === undefined) missing.set(key, performance.now() + limits.missingMs)
     return undefined
   }

@@ -17,14 +17,21 @@ const EXTENSIONS = new Set(['.yaml', '.yml', '.json'])
  * that the path names. Names that begin with a dot are passed over (also the inside of a mounted ConfigMap,
  * whose links are followed); a link to a folder is not.
  *
- * @throws {CniError} Io when the folder or any file cannot be read.
+ * @throws {CniError} Io when the folder or any file in it cannot be read.
  */
 export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
   try {
     const isFolder = (await stat(path)).isDirectory()
     const paths = isFolder ? await findManifests(path) : [path]
     const files: ManifestFile[] = []
-    for (const file of paths) files.push({ path: file, text: await readFile(file, 'utf8') })
+    for (const file of paths) {
+      const text = await readFile(file, 'utf8').catch((error: unknown) => {
+        // A pod's manifest goes with its pod, also between the folder's list and this.
+        if (isFolder && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+        throw error
+      })
+      if (text !== undefined) files.push({ path: file, text })
+    }
     return files
   } catch (error) {
     throw toCniError(error, CniErrorCode.Io).at(`manifests ${path}`)

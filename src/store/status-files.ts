@@ -80,12 +80,16 @@ export function writeStatus(stateDir: string, publication: Publication): void {
 function writeAside(aside: string, text: string): void {
   for (let tries = 1; ; tries++) {
     try {
-      mkdirSync(dirname(aside), { recursive: true, mode: 0o700 })
       writeFileSync(aside, text, { mode: 0o600 })
       return
     } catch (error) {
-      // Another process may take the empty folder away in between, or in the middle of mkdir.
+      // The folder goes with the last file in it, also by another process, also in the middle of mkdir.
       if (!hasCode(error, 'ENOENT') || tries === OPEN_TRIES) throw error
+    }
+    try {
+      mkdirSync(dirname(aside), { recursive: true, mode: 0o700 })
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error
     }
   }
 }

@@ -5,6 +5,7 @@ import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { type PlexusCall, runPlexus } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
+import { leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -82,6 +83,43 @@ spec('a pod of a real cluster', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
+  it('is undone as it was made, whatever has become of its NADs and of itself', async () => {
+    const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    await scene.createNad({ name: 'changing', config: node.bridge(93) })
+    await scene.createNad({ name: 'going', config: node.bridge(94) })
+    const pod = await podWith('outlived', 'changing,going')
+    assertAdded(await pod.run('ADD', { executable, conf: conf() }))
+    await scene.updateNad('changing', { cniVersion: '1.0.0', type: 'no-such-plugin' })
+    await scene.deleteNad('going')
+    await scene.deletePod('outlived')
+    assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
+    assert.equal(leases(node.leaseDir), [])
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('that is deleted, or made anew, while it is attached: the answer is right, nobody is told', async () => {
+    const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const pod = await podWith('replaced', 'net-a')
+    await scene.deletePod('replaced')
+    const uid = await scene.createPod({ name: 'replaced' })
+    assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'expected pod UID', uid)
+    await scene.deletePod('replaced')
+    await eventually(async () => {
+      assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'not known to the cluster')
+    })
+    assert.equal(
+      (await pod.netns.links()).map(({ ifname }) => ifname),
+      ['lo'],
+    )
+    assert.is(await daemon.stop(), 0)
+  })
+
   it('gets its networks after a restart of the daemon while the API server is away', async () => {
     const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
     const annotations = (networks: string): object => ({
@@ -108,6 +146,20 @@ spec('a pod of a real cluster', (it) => {
       (await pod.netns.links()).map(({ ifname }) => ifname),
       ['lo'],
     )
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('gets its networks from the cluster that the daemon was told of last', async () => {
+    const options = { server: 'https://127.0.0.1:1', ca: scene.api.authority.ca, token: 'node-token' }
+    const wrong = writeKubeconfig(options)
+    const { shim: executable, configure, start } = installDaemon(node, { conf: { kubeconfig: wrong } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const pod = await podWith('moved', 'net-a')
+    assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'ECONNREFUSED')
+    configure({ kubeconfig })
+    await eventually(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })), 15_000)
+    assert.is((await daemon.get('/readyz')).body.trim(), 'ready')
+    assertDone(await pod.run('DEL', { executable, conf: conf() }))
     assert.is(await daemon.stop(), 0)
   })
 

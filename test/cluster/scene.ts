@@ -30,7 +30,7 @@ export interface ClusterScene {
 }
 
 /** What of a scene's store is not the usual. */
-export interface SceneStoreOptions {
+interface SceneStoreOptions {
   readonly stateDir?: string
   readonly credentials?: CredentialSource
   readonly limits?: Partial<KubernetesLimits>

@@ -58,6 +58,41 @@ spec('admission of ADDs', (it) => {
     assert.is(admission.running, 1)
   })
 
+  it('who is cancelled leaves the queue at once, and their turn goes to the next', async () => {
+    const admission = openAdmission(() => 1)
+    const leave = await admission.enter('a', WAIT_MS)
+    const controllers = Array.from({ length: 3 }, () => new AbortController())
+    const order: string[] = []
+    const waiting = controllers.map(async ({ signal }, index) => {
+      try {
+        const done = await admission.enter('a', WAIT_MS, signal)
+        order.push(`in ${index}`)
+        done()
+      } catch (error) {
+        order.push(`out ${index} ${(error as { code: number }).code}`)
+      }
+    })
+    controllers[1]?.abort()
+    await waiting[1]
+    assert.equal(order, [`out 1 ${CniErrorCode.TryAgainLater}`])
+    assert.is(admission.waiting, 2)
+    controllers[0]?.abort()
+    leave()
+    await Promise.all(waiting)
+    // Too late to matter.
+    controllers[2]?.abort()
+    assert.equal(order.slice(1), [`out 0 ${CniErrorCode.TryAgainLater}`, 'in 2'])
+    assert.is(admission.running, 0)
+    assert.is(admission.waiting, 0)
+    try {
+      await admission.enter('a', WAIT_MS, AbortSignal.abort())
+      assert.unreachable('it was let in')
+    } catch (error) {
+      assert.is((error as { code: number }).code, CniErrorCode.TryAgainLater)
+    }
+    assert.is(admission.running, 0)
+  })
+
   it('obeys a limit that has changed meanwhile', async () => {
     let limit = 1
     const admission = openAdmission(() => limit)

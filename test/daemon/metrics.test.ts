@@ -96,6 +96,7 @@ spec("the daemon's metrics", (it) => {
       journal: () => Promise.reject(new Error('unreadable')),
       errands: () => 0,
       publications: () => 0,
+      agents: () => 0,
       isConfValid: () => true,
       isReady: async () => true,
       droppedLogLines: () => 0,

@@ -20,6 +20,7 @@ function filledMetrics(): Metrics {
     journal: async () => ({ records: 3, bytes: 300 }),
     errands: () => 4,
     publications: () => 6,
+    agents: () => 5,
     isConfValid: () => true,
     isReady: async () => true,
     droppedLogLines: () => 5,

@@ -9,7 +9,7 @@ const JOURNAL_MAGIC = Buffer.from('PLXJ')
 export function corpus(): Map<string, Buffer> {
   const call = (id: number, more: object = {}): Buffer =>
     encodeRecord(FrameKind.exec, encodeExec(execFields({ id, command: 'DEL', ...more })))
-  const plan = ['{"version":1}', '/run/netns/none', '4:1:2', '/a\0/b']
+  const plan = ['{"version":1}', '/run/netns/none', '4:1:2', '/a\0/proc/none/cni/x-pod-1_eth0']
   const planned = encodeRecord(FrameKind.planned, [...plan, 2, '1b4e28ba-2fa1-11d2-883f-0016d3cca427'])
   const started = (id: number): Buffer => encodeRecord(FrameKind.started, [id])
   const undo = encodeRecord(

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { decodeNumber } from '../../src/executor/frame.ts'
+import { readNetnsId } from '../../src/executor/netns.ts'
 import { encodeMessage } from '../../src/executor/protocol.ts'
+import { openJournalDir } from '../../src/journal/journal.ts'
 import { lockSandbox } from '../../src/journal/lock.ts'
+import { createNetns } from '../rig/netns.ts'
 import { stubPlugin } from '../rig/stub.ts'
 import { isAlive } from '../rig/teardown.ts'
 import { spec } from '../spec.ts'
@@ -77,6 +80,39 @@ spec('shim: errands', (it) => {
     assert.match(String(fault), 'closed the connection')
     assert.is(stub.calls().length, 0)
   })
+
+  for (const [title, recorded, asked, isAllowed] of [
+    ['the recorded netns', 'pod', 'pod', true],
+    ['a netns that no record names', 'pod', 'other', false],
+    ["a path that is another netns's by now", 'reused', 'pod', false],
+    ["the node's own netns", 'own', 'own', false],
+  ] as const) {
+    it(`a DEL in ${title} is ${isAllowed ? 'run' : 'refused'}`, async () => {
+      const shim = testShim()
+      const stub = stubPlugin(shim.binDir, 'stub')
+      const [pod, other] = [await createNetns('pod'), await createNetns('other')]
+      const paths = { pod: pod.path, other: other.path, reused: pod.path, own: '/proc/self/ns/net' }
+      const netns = paths[recorded]
+      const netnsId = recorded === 'reused' ? '4:1:1' : (readNetnsId(netns) ?? '')
+      openJournalDir(shim.stateDir)
+        .plan({ containerId: 'old-1', ifName: 'eth0' }, { meta: {}, netns, netnsId, files: [] }, [])
+        .close()
+      let isRun: boolean | undefined
+      await fakeDaemon(shim.socket, async (peer) => {
+        peer.send(encodeMessage.done(0, true, true, ''))
+        await lockFor(peer, 'old-1')
+        isRun = await peer.exec({ command: 'DEL', containerId: 'old-1', netns: paths[asked] }).then(
+          () => true,
+          () => false,
+        )
+        peer.send(encodeMessage.errand(''))
+      })
+      await shim.run('ADD')
+      while (isRun === undefined) await sleep(10)
+      assert.is(isRun, isAllowed)
+      assert.is(stub.calls().length, isAllowed ? 1 : 0)
+    })
+  }
 
   it('it ends after two seconds, and so does what it runs', async () => {
     const shim = testShim()

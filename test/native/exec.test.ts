@@ -42,11 +42,16 @@ spec('shim: running a delegate', (it) => {
     const { stub, exit, shim } = await execOne(
       {},
       { netns: '/run/netns/pod', ifName: 'net1', args: 'A=1', stdin: '{"cniVersion":"1.0.0","x":1}' },
-      { env: { HTTP_PROXY: 'p', CNI_NETNS_OVERRIDE: '1' }, path: ['/nowhere'] },
+      {
+        netns: '/run/netns/pod',
+        env: { HTTP_PROXY: 'p', CNI_NETNS_OVERRIDE: '1', NODE_OPTIONS: '--no-such-option' },
+        path: ['/nowhere'],
+      },
     )
     const [call] = stub.calls()
     assert.is(exit.status, 0)
     assert.is(call?.env.HTTP_PROXY, 'p')
+    assert.is(call?.env.NODE_OPTIONS, undefined)
     assert.is(call?.env.CNI_NETNS_OVERRIDE, '1')
     assert.is(call?.env.CNI_PATH, `/nowhere:${shim.binDir}`)
     assert.equal(

@@ -16,6 +16,8 @@ import { atEnd } from '../rig/teardown.ts'
 /** What a script of a fake daemon has of one connected shim. */
 export interface Peer {
   readonly hello: Hello
+  /** What the shim of an ADD tells unasked. */
+  readonly early: Promise<Facts | undefined>
   readonly socket: Socket
   send(...frames: readonly Buffer[]): void
   /** The next frame; rejects when the connection ends or nothing comes for 10 s. */
@@ -48,7 +50,7 @@ export function execFields(call: Partial<ExecFields>): ExecFields {
     type: 'stub',
     command: 'ADD',
     containerId: 'pod-1',
-    netns: '',
+    netns: call.command === undefined || call.command === 'ADD' ? '/run/netns/none' : '',
     ifName: 'eth0',
     args: '',
     stdin: '{"cniVersion":"1.0.0","name":"n","type":"stub"}',
@@ -95,7 +97,12 @@ function serve(socket: Socket, greet: boolean, run: (peer: Peer) => void): void 
   const waiting: ((frame: Frame | undefined) => void)[] = []
   let isGreeted = false
   let isClosed = false
+  let factsFollow = false
   let tellClosed: (closed: true) => void
+  let tellEarly: (facts: Facts | undefined) => void
+  const early = new Promise<Facts | undefined>((resolve) => {
+    tellEarly = resolve
+  })
   const closed = new Promise<true>((resolve) => {
     tellClosed = resolve
   })
@@ -105,8 +112,14 @@ function serve(socket: Socket, greet: boolean, run: (peer: Peer) => void): void 
         const hello = decodeHello(frame)
         isGreeted = true
         if (hello === undefined) throw new Error('no hello')
+        factsFollow = hello.factsFollow
         if (greet) connection.send(encodeMessage.hello(1, ''))
         run(peerOf(hello))
+        return
+      }
+      if (factsFollow && decodeFacts(frame) !== undefined) {
+        factsFollow = false
+        tellEarly(decodeFacts(frame))
         return
       }
       const take = waiting.shift()
@@ -145,6 +158,7 @@ function serve(socket: Socket, greet: boolean, run: (peer: Peer) => void): void 
   }
   const peerOf = (hello: Hello): Peer => ({
     hello,
+    early,
     socket,
     send: (...sent) => connection.send(...sent),
     next,

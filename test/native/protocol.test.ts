@@ -66,7 +66,7 @@ spec('shim: protocol', (it) => {
     stubPlugin(shim.binDir, 'loose')
     const folder = join(shim.dir, 'open')
     mkdirSync(folder, { mode: 0o755 })
-    chmodSync(folder, 0o1777)
+    chmodSync(folder, 0o777)
     writeFileSync(join(folder, 'elsewhere'), '#!/bin/sh\n', { mode: 0o755 })
     symlinkSync(join(folder, 'elsewhere'), join(shim.binDir, 'linked'))
     writeFileSync(join(shim.binDir, 'writable'), '#!/bin/sh\n')
@@ -243,6 +243,7 @@ spec('shim: protocol', (it) => {
     ['exec of an unknown verb', encodeMessage.exec(execFields({ command: 'EXEC' }))],
     ['exec with a NUL in a text', encodeMessage.exec(execFields({ args: 'a\0b' }))],
     ['exec of an unknown mode', encodeMessage.exec(execFields({ mode: 3 }))],
+    ["exec of a verb that is not the request's", encodeMessage.exec(execFields({ command: 'CHECK' }))],
     ['errand before done', encodeMessage.errand('pod-2')],
     ['a version that we do not speak', encodeMessage.hello(9, '')],
   ] as const) {
@@ -264,6 +265,75 @@ spec('shim: protocol', (it) => {
       assert.is(stub.calls().length, 0)
     })
   }
+
+  const OWN = '/proc/self/ns/net'
+  // A shim that obeys must do no harm to the machine: there is no such interface.
+  const ROUTES = [
+    { family: 4, losers: ['absent0'], owner: undefined, gateways: [], keepCidrs: [], keepIfName: undefined },
+  ] as const
+  for (const [title, command, netns, frame] of [
+    ['ADD in another netns', 'ADD', undefined, execFields({ netns: '/run/netns/other' })],
+    ['ADD in none', 'ADD', undefined, execFields({ netns: '' })],
+    ["ADD in the node's own netns", 'ADD', OWN, execFields({ netns: OWN })],
+    [
+      'CHECK in another netns',
+      'CHECK',
+      undefined,
+      execFields({ command: 'CHECK', netns: '/run/netns/other' }),
+    ],
+    ['DEL in another netns', 'ADD', undefined, execFields({ command: 'DEL', netns: '/run/netns/other' })],
+    ['DEL in another netns', 'DEL', undefined, execFields({ command: 'DEL', netns: '/run/netns/other' })],
+    [
+      'DEL in a netns of no record',
+      'GC',
+      undefined,
+      execFields({ command: 'DEL', netns: '/run/netns/none' }),
+    ],
+    ['VERSION in a netns', 'ADD', undefined, execFields({ command: 'VERSION', netns: '/run/netns/none' })],
+    ['routes of another netns', 'ADD', undefined, '/run/netns/other'],
+    ["routes of the node's own netns", 'ADD', OWN, OWN],
+    ["routes of a DEL's netns", 'DEL', undefined, '/run/netns/none'],
+  ] as const) {
+    it(`${command}: ${title} is refused`, async () => {
+      const shim = testShim()
+      const stub = stubPlugin(shim.binDir, 'stub')
+      let isClosed = false
+      await fakeDaemon(shim.socket, async (peer) => {
+        peer.send(typeof frame === 'string' ? encodeMessage.routes(frame, ROUTES) : encodeMessage.exec(frame))
+        const end = await peer.next().catch((error: unknown) => String(error))
+        isClosed = typeof end === 'string' && end.includes('closed the connection')
+        if (!isClosed) peer.done()
+      })
+      const run = await shim.run(command, netns === undefined ? {} : { netns })
+      if (command === 'ADD' || command === 'GC') {
+        assert.is(run.status, 1)
+        assert.is(run.json?.code, 5)
+        assert.match(String(run.json?.msg), 'the plexus daemon asked for what it may not')
+        assert.match(String(run.json?.msg), `in netns "${typeof frame === 'string' ? frame : frame.netns}"`)
+      } else assert.match(run.stderr, 'the plexus daemon')
+      for (const end = Date.now() + 3000; !isClosed && Date.now() < end; ) await sleep(5)
+      assert.ok(isClosed)
+      assert.is(stub.calls().length, 0)
+    })
+  }
+
+  it("with CNI_NETNS_OVERRIDE the node's own netns is a namespace as any other", async () => {
+    const shim = testShim()
+    const stub = stubPlugin(shim.binDir, 'stub')
+    const daemon = await fakeDaemon(shim.socket, async (peer) => {
+      await peer.exec({ netns: OWN })
+      await peer.exec({ command: 'VERSION', netns: 'dummy' })
+      await peer.exec({ command: 'DEL', netns: OWN })
+      peer.done()
+    })
+    const run = await shim.run('ADD', { netns: OWN, env: { CNI_NETNS_OVERRIDE: 'True' } })
+    assert.is(run.status, 0, run.stdout)
+    assert.equal(daemon.faults, [])
+    assert.equal(
+      stub.calls().map(({ command, netns }) => `${command} ${netns}`),
+      [`ADD ${OWN}`, 'VERSION dummy', `DEL ${OWN}`],
+    )
+  })
 
   it('a version that does not fit is the error that the daemon words', async () => {
     const shim = testShim()

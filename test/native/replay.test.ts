@@ -3,9 +3,11 @@ import {
   appendFileSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -65,9 +67,11 @@ function withStubs(): TestShim {
 spec('shim: DEL without a daemon', (it) => {
   it('CNI-049 undoes what was started, newest first, with the last recorded config, and leaves nothing', async () => {
     const shim = withStubs()
-    const device = join(shim.dir, 'device.json')
+    const device = join(shim.dir, 'devinfo/cni/default-n-pod-1_net1')
+    mkdirSync(join(shim.dir, 'devinfo/cni'), { recursive: true })
     writeFileSync(device, '{}')
-    const open = record(shim, { files: [device, '/nowhere/x'] })
+    shim.configure({ delWait: '0', devInfoDir: join(shim.dir, 'devinfo') })
+    const open = record(shim, { files: [device, `${device}x`] })
     open.started([0, 1])
     open.undo([
       execFields({
@@ -86,6 +90,114 @@ spec('shim: DEL without a daemon', (it) => {
     assert.is(stubCalls(shim.binDir)[0]?.stdinText, '{"name":"n1","prevResult":{}}')
     assert.equal(filesBelow(shim.stateDir), [])
     assert.not(existsSync(device))
+    assert.is(run.stderr, '')
+  })
+
+  for (const isOfConf of [false, true]) {
+    it(`of what a record names only device-info of its container goes, folder of ${isOfConf ? 'the net-conf' : 'plexus.shim'}`, async () => {
+      const shim = withStubs()
+      const devInfoDir = join(shim.dir, 'devinfo')
+      const folder = join(devInfoDir, 'cni')
+      mkdirSync(join(folder, 'default-pod-1_dir'), { recursive: true })
+      mkdirSync(join(folder, 'pod-1_x'))
+      mkdirSync(join(shim.dir, 'else/cni'), { recursive: true })
+      const ours = ['pod-1_net1', 'default-a-pod-1_net2'].map((name) => join(folder, name))
+      const others = [
+        join(folder, 'default-a-pod-2_net1'),
+        join(folder, 'default-a-pod-1'),
+        join(folder, 'xpod-1_net1'),
+        join(folder, 'pod-1_x/pod-1_net1'),
+        join(devInfoDir, 'pod-1_net1'),
+        join(shim.dir, 'else/cni/pod-1_net1'),
+      ]
+      for (const path of [...ours, ...others]) writeFileSync(path, '{}')
+      symlinkSync(others[0] ?? '', join(folder, 'pod-1_link'))
+      const odd = [
+        join(folder, 'pod-1_link'),
+        join(folder, 'default-pod-1_dir'),
+        `${folder}/../../else/cni/pod-1_net1`,
+        `${folder}/../cni/default-a-pod-2_net1`,
+        `${folder}/`,
+        'pod-1_net1',
+      ]
+      const named = isOfConf ? {} : { devInfoDir }
+      shim.configure({ delWait: '0', ...named })
+      record(shim, { files: [...odd, ...others, ...ours] }).close()
+      const run = await shim.run('DEL', {
+        conf: { cniVersion: '1.0.0', name: 'x', type: 'plexus', ...(isOfConf ? { devInfoDir } : {}) },
+      })
+      assert.is(run.status, 0, run.stdout)
+      for (const path of ours) assert.not(existsSync(path), path)
+      for (const path of others) assert.ok(existsSync(path), path)
+      assert.ok(lstatSync(join(folder, 'pod-1_link')).isSymbolicLink())
+      assert.ok(existsSync(join(folder, 'default-pod-1_dir')))
+      const warnings = run.stderr.split('\n').filter((line) => line.includes('is not removed'))
+      assert.is(warnings.length, others.length + odd.length, run.stderr)
+      assert.equal(filesBelow(shim.stateDir), [])
+    })
+  }
+
+  it('a link in the state directory leads it nowhere', async () => {
+    const elsewhere = (shim: TestShim): string => {
+      const path = join(shim.dir, 'elsewhere')
+      mkdirSync(path)
+      for (const name of ['.planned-12345-1234567890', 'important', 'eth0'])
+        writeFileSync(join(path, name), '')
+      return path
+    }
+    const isWhole = (shim: TestShim): void =>
+      assert.equal(filesBelow(join(shim.dir, 'elsewhere')), [
+        '.planned-12345-1234567890',
+        'eth0',
+        'important',
+      ])
+
+    const aside = withStubs()
+    record(aside).close()
+    appendFileSync(journalFile(aside), 'x'.repeat(40))
+    const bytes = readFileSync(journalFile(aside))
+    bytes.writeUInt8(bytes.readUInt8(20) ^ 1, 20)
+    writeFileSync(journalFile(aside), bytes)
+    symlinkSync(elsewhere(aside), join(aside.stateDir, 'damaged'))
+    const moved = await aside.run('DEL')
+    assert.is(moved.status, 0, moved.stdout)
+    assert.match(moved.stderr, 'cannot be moved to')
+    assert.ok(existsSync(journalFile(aside)))
+    isWhole(aside)
+
+    const sandbox = withStubs()
+    mkdirSync(join(sandbox.stateDir, 'sandboxes'), { recursive: true })
+    symlinkSync(elsewhere(sandbox), join(sandbox.stateDir, 'sandboxes/pod-1'))
+    const linked = await sandbox.run('DEL')
+    assert.is(linked.json?.code, 5)
+    assert.match(String(linked.json?.msg), 'journal cannot be read')
+    isWhole(sandbox)
+
+    const locks = withStubs()
+    mkdirSync(locks.stateDir)
+    symlinkSync(elsewhere(locks), join(locks.stateDir, 'locks'))
+    assert.is((await locks.run('ADD')).json?.code, 5)
+    assert.is((await locks.run('GC')).json?.code, 5)
+    assert.is((await locks.run('DEL')).status, 0)
+    isWhole(locks)
+
+    const file = withStubs()
+    mkdirSync(join(file.stateDir, 'locks'), { recursive: true })
+    symlinkSync(join(elsewhere(file), 'made'), join(file.stateDir, 'locks/pod-1'))
+    assert.is((await file.run('ADD')).json?.code, 5)
+    isWhole(file)
+  })
+
+  it('a recorded call for another container is not run, and the record stays', async () => {
+    const shim = withStubs()
+    const open = record(shim, { calls: [{ type: 'a', containerId: 'pod-2' }, { type: 'b' }] })
+    open.started([0, 1])
+    open.close()
+    const run = await shim.run('DEL')
+    assert.is(run.json?.code, 106)
+    assert.match(String(run.json?.msg), "a recorded call is another container's")
+    assert.equal(seen(shim), ['DEL b eth0'])
+    assert.is(filesBelow(join(shim.stateDir, 'sandboxes')).length, 1)
   })
 
   it('without a record it is success, and what a crash left goes', async () => {

@@ -56,7 +56,7 @@ async function byShim(netns: Netns, changes: DefaultRouteChange): Promise<string
     fault = fields[1]?.toString() ?? ''
     peer.done()
   })
-  await shim.run('ADD')
+  await shim.run('ADD', { netns })
   assert.equal(daemon.faults, [])
   return fault
 }

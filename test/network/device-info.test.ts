@@ -1,7 +1,12 @@
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
-import { deviceInfoFileName, devicePluginFileName, parseDeviceInfo } from '../../src/network/device-info.ts'
+import {
+  deviceInfoFileName,
+  devicePluginFileName,
+  isDeviceInfoPath,
+  parseDeviceInfo,
+} from '../../src/network/device-info.ts'
 import { spec } from '../spec.ts'
 
 function errorOf(text: string): CniError {
@@ -110,6 +115,31 @@ spec('device-info', (it) => {
       deviceInfoFileName('telco/n6', 'abc', 'net1'),
       deviceInfoFileName('telco/n6', 'abc', 'net2'),
     )
+  })
+
+  it('the path of an attachment is told from others, so that a record can name no other file', () => {
+    const id = 'c'.repeat(200)
+    const isOurs = (path: string): boolean => isDeviceInfoPath(path, '/d', path.includes(id) ? id : 'abc')
+    for (const network of ['telco/n6', 'a', `n${'n'.repeat(250)}`]) {
+      assert.ok(isOurs(`/d/cni/${deviceInfoFileName(network, 'abc', 'net1')}`), network)
+      assert.ok(isOurs(`/d/cni/${deviceInfoFileName(network, id, 'net1')}`), network)
+    }
+    for (const path of [
+      '/d/cni/abd_net1',
+      '/d/cni/xabc_net1',
+      '/d/cni/n-abc',
+      '/d/cni/n-abc_',
+      '/d/cni/abc_/net1',
+      '/d/cni/../abc_net1',
+      '/d/cni/x/../abc_net1',
+      '/d/cni/abc_a\0b',
+      '/d/abc_net1',
+      '/e/cni/abc_net1',
+      'cni/abc_net1',
+      '/d/cni/',
+      '',
+    ])
+      assert.not(isOurs(path), path)
   })
 
   it('NPWG-122 a name too long for a file is cut to what makes it unique', () => {

@@ -8,7 +8,7 @@ import type { KubeApiserver } from './kube-apiserver.ts'
 import { atEnd } from './teardown.ts'
 
 /** A request as it came to the proxy. */
-export interface ProxiedRequest {
+interface ProxiedRequest {
   readonly method: string
   /** With its query. */
   readonly path: string

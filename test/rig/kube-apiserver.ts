@@ -15,14 +15,14 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const READY_WITHIN_MS = 60_000
 
 /** What the API server answered. */
-export interface ApiAnswer {
+interface ApiAnswer {
   readonly status: number
   // biome-ignore lint/suspicious/noExplicitAny: any kind of object, looked at by tests.
   readonly body: any
 }
 
 /** Users that authenticate with `<name>-token`; `admin` may do everything, the others nothing of themselves. */
-export type ApiUser = 'admin' | 'node' | 'nobody'
+type ApiUser = 'admin' | 'node' | 'nobody'
 
 /** A running kube-apiserver with its etcd, the NAD CRD served. */
 export interface KubeApiserver {
@@ -45,7 +45,7 @@ export interface KubeApiserver {
 }
 
 /** How a request is made. */
-export interface CallOptions {
+interface CallOptions {
   readonly user?: ApiUser
   readonly token?: string
   /** Default: merge patch for PATCH, else JSON. */

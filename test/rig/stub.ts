@@ -38,6 +38,8 @@ export interface Behaviour {
   readonly ignoreTerm?: boolean
   /** Before any effect: waits until {@link StubPlugin.release} is called with this name. */
   readonly blockBefore?: string
+  /** So much memory is written to and kept to the end. */
+  readonly occupyMiB?: number
   readonly sleepMs?: number
   /** Calls the plugin that `ipam.type` names; its failure is ours, its addresses are in our result. */
   readonly ipam?: boolean
@@ -184,6 +186,7 @@ function commandLines(command: StubCommand, one: Behaviour, prefix: string): str
   if (one.ignoreTerm === true) step('ignore-term')
   if (one.stdin !== undefined) step(`${one.stdin}-stdin`)
   if (one.blockBefore !== undefined) step('wait', `${prefix}.${one.blockBefore}.release`)
+  if (one.occupyMiB !== undefined) step('occupy', one.occupyMiB)
   if (one.sleepMs !== undefined) step('sleep', one.sleepMs)
   if (one.ipam === true) step('ipam')
   if (one.lease !== undefined && command === 'ADD') step('lease-take', one.lease)

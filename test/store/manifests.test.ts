@@ -1,5 +1,6 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
@@ -40,6 +41,21 @@ spec:
 `
 
 spec('manifest store', (it) => {
+  it('a file that goes while the others are read is no longer there, and no fault', async () => {
+    const { manifests, store } = storeOf(
+      Object.fromEntries(
+        Array.from({ length: 200 }, (_, number) => [`pod-${number}.json`, pod(`p${number}`)]),
+      ),
+    )
+    const last = join(manifests, 'zz.json')
+    // Somewhere on the way from the folder's list to its last file, whatever the machine's speed.
+    for (let waitMs = 0; waitMs < 40; waitMs += 2) {
+      writeFileSync(last, pod(`z${waitMs}`))
+      const [found] = await Promise.all([store.pod('telco', 'p0'), delay(waitMs).then(() => rmSync(last))])
+      assert.is(found?.name, 'p0')
+    }
+  })
+
   it('finds pods and NADs in documents, lists and folders, and undefined for what is not there', async () => {
     const { store } = storeOf({
       'all.yaml': `# a comment first\n---\n${NAD}---\n---\nkind: Service\napiVersion: v1\n---\n${pod('a')}\n`,

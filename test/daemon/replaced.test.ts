@@ -1,0 +1,7 @@
+import { spec } from '../spec.ts'
+import { assertReplaced } from './replacement.ts'
+
+spec('a daemon that is replaced under load', (it) => {
+  it('no request fails across a restart and a take-over', () =>
+    assertReplaced({ pods: 100, perSecond: 10, replacements: ['restart', 'take-over'] }))
+})
