@@ -83,6 +83,7 @@ async function answerCall(env: Record<string, string>, stdin: string, signal: Ab
       startedAt,
       warn: (message) => log.warn(message),
       called: () => undefined,
+      publishWaitMs: 0,
       // Nobody is left to do it after the answer.
       afterAnswer: async (task) => task(),
     }

@@ -201,7 +201,7 @@ async function explainPod(
     return {
       ...explainedPod(
         pod,
-        { attachments: [], faults: [], warnings: [] },
+        { attachments: [], faults: [], warnings: [], missing: [] },
         { clusterCIDRs: [], openIfName: undefined },
       ),
       faults: toExplainedFaults([toCniError(error)]),
@@ -220,7 +220,7 @@ async function resolveKnown(
   if (hasConf || first === undefined || first.reference.kind !== 'first-file') {
     return await resolveNetworks(requested, { conf, store })
   }
-  const open = { conflist: undefined, nad: undefined, fault: undefined, warnings: [] }
+  const open = { conflist: undefined, nad: undefined, fault: undefined, warnings: [], missing: [] }
   return [
     { requested: first, ...open, source: 'the default network' },
     ...(await resolveNetworks(others, { conf, store })),

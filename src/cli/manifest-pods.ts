@@ -52,7 +52,7 @@ export function layeredStore(layers: ManifestLayers, stateDir: string): ClusterS
   return {
     pod: (namespace, name) => first<Pod>((store) => store.pod(namespace, name)),
     nad: (namespace, name) => first<NetworkAttachmentDefinition>((store) => store.nad(namespace, name)),
-    publish: async () => undefined,
+    publish: async () => 'unneeded',
     unpublish: async () => undefined,
     networkStatus: async () => undefined,
   }

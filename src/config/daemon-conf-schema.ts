@@ -45,5 +45,15 @@ export const daemonConfSchema = {
       maximum: 86400,
       description: 'Seconds after which an undo that failed is tried again with the help of another request.',
     },
+    publishWait: {
+      type: 'number',
+      minimum: 0,
+      maximum: 60,
+      description: 'Seconds that the answer to an ADD waits for the publication of network-status at most.',
+    },
+    publishEvents: {
+      enum: ['all', 'failures', 'none'],
+      description: 'Which events of pods are made in the cluster.',
+    },
   },
 } as const

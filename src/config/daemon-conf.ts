@@ -15,6 +15,8 @@ export interface DaemonConf {
   readonly maxConcurrentAdds: number
   readonly drainTimeoutMs: number
   readonly errandIntervalMs: number
+  readonly publishWaitMs: number
+  readonly publishEvents: 'all' | 'failures' | 'none'
   /** The net-conf's keys in the file: they win over those on stdin. */
   readonly netConf: JsonObject
   /** What is worth telling though it is no fault: keys without effect. */
@@ -29,6 +31,8 @@ export const DAEMON_CONF_DEFAULTS = {
   maxConcurrentAdds: 8,
   drainTimeout: 30,
   errandInterval: 60,
+  publishWait: 0,
+  publishEvents: 'all',
 } as const
 
 const OWN_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS)]
@@ -74,6 +78,8 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
     maxConcurrentAdds: raw.maxConcurrentAdds,
     drainTimeoutMs: Math.round(raw.drainTimeout * 1000),
     errandIntervalMs: Math.round(raw.errandInterval * 1000),
+    publishWaitMs: Math.round(raw.publishWait * 1000),
+    publishEvents: raw.publishEvents,
     netConf,
     warnings: Object.entries(INEFFECTIVE_KEYS)
       .filter(([key]) => key in value)

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { NetConf } from '../config/net-conf.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { type KubernetesStore, kubernetesStore } from '../store/kubernetes.ts'
@@ -8,6 +9,9 @@ import {
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
 import { manifestStore } from '../store/manifests.ts'
+import type { RecordKey } from '../store/publications.ts'
+import type { Publisher, PublishingOptions } from '../store/publisher.ts'
+import { publishRecord } from './recorded-publications.ts'
 import { spareMemory } from './spare-memory.ts'
 
 /** The clusters that requests are about: one, as a rule, that of the daemon's own configuration. */
@@ -16,6 +20,12 @@ export interface ClusterStores {
   of(conf: NetConf): ClusterStore | undefined
   /** Why what is known of a cluster may be behind, if it may. */
   readonly fault: string | undefined
+  /** What publishes to the cluster of this configuration in the background. */
+  publisherOf(conf: NetConf): Publisher | undefined
+  /** Pods that are to be told of. */
+  readonly pendingPublications: number
+  /** Waits a moment for what can be told before the end; the rest is in the journal. */
+  drain(timeoutMs: number): Promise<void>
   /** Ends what follows a cluster, save that of this configuration. */
   close(except?: NetConf): Promise<void>
 }
@@ -27,7 +37,10 @@ interface Source {
 }
 
 /** Opens each store when it is first asked for; an API server is followed from then on. */
-export function openClusterStores(warn: (message: string) => void): ClusterStores {
+export function openClusterStores(
+  warn: (message: string) => void,
+  publishing: Omit<PublishingOptions, 'node' | 'restore'>,
+): ClusterStores {
   const stores = new Map<string, ClusterStore>()
   const followed = new Map<string, KubernetesStore>()
   const listed = spareMemory()
@@ -37,7 +50,15 @@ export function openClusterStores(warn: (message: string) => void): ClusterStore
 
   const follow = (key: string, credentials: CredentialSource, stateDir: string): KubernetesStore => {
     if (retired.has(key)) return kubernetesStore({ credentials, stateDir, warn })
-    const store = kubernetesStore({ credentials, stateDir, nodeName: nodeName(), warn, listed })
+    const node = nodeName()
+    const restore = (record: RecordKey): void => {
+      if (store.publisher !== undefined) publishRecord(store.publisher, stateDir, record, warn)
+    }
+    const store: KubernetesStore = kubernetesStore({
+      ...{ credentials, stateDir, warn, listed },
+      nodeName: node,
+      publishing: { ...publishing, node, restore },
+    })
     followed.set(key, store)
     return store
   }
@@ -58,6 +79,8 @@ export function openClusterStores(warn: (message: string) => void): ClusterStore
     return { key, open: () => follow(key, credentials, stateDir) }
   }
 
+  const publishers = (): Publisher[] => [...followed.values()].flatMap(({ publisher }) => publisher ?? [])
+
   return {
     of(conf) {
       const source = sourceOf(conf)
@@ -69,6 +92,19 @@ export function openClusterStores(warn: (message: string) => void): ClusterStore
     get fault() {
       for (const { fault } of followed.values()) if (fault !== undefined) return fault
       return undefined
+    },
+    publisherOf(conf) {
+      const key = sourceOf(conf)?.key
+      return key === undefined ? undefined : followed.get(key)?.publisher
+    },
+    get pendingPublications() {
+      return publishers().reduce((sum, { pending }) => sum + pending, 0)
+    },
+    async drain(timeoutMs) {
+      const end = performance.now() + timeoutMs
+      const isWorthIt = (): boolean =>
+        publishers().some(({ pending, isFailing }) => pending > 0 && !isFailing)
+      while (isWorthIt() && performance.now() < end) await delay(20)
     },
     async close(except) {
       const kept = except === undefined ? undefined : sourceOf(except)?.key

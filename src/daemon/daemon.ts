@@ -15,12 +15,14 @@ import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
 import { AGENT_LIMITS, openErrands, SHIM_LIMITS } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
+import { failedAttempt } from './failed-attempt.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
 import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
 import { openNewcomers, openRefusals } from './newcomers.ts'
 import { openReadiness } from './readiness.ts'
+import { recordedPublications } from './recorded-publications.ts'
 import { serveShim } from './session.ts'
 import { listen, type SocketServer } from './socket-server.ts'
 
@@ -39,6 +41,8 @@ const SCAN_INTERVAL_MS = 30_000
 const KEPT_CONFS = 64
 /** Who connected just before the stop still says hello within this. */
 const HELLO_GRACE_MS = 1000
+/** What is under way to the API server gets there within this, if it answers. */
+const PUBLISH_GRACE_MS = 1000
 /** Keys of which one says what the default network is. */
 const DEFAULT_NETWORK_KEYS: readonly string[] = ['defaultNetwork', 'clusterNetwork', 'delegates']
 
@@ -70,13 +74,22 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   // What the runtime has on stdin is the same for every pod but for what belongs to the request.
   const confs = new Map<string, NetConf>()
   const delConfs = new Map<string, NetConf>()
-  const clusters = openClusterStores((message) => log.warn(message))
+  const clusters = openClusterStores((message) => log.warn(message), {
+    events: () => watch.conf.publishEvents,
+    mayRetry: () => isFirst(),
+    published: (outcome) => metrics.publication(outcome),
+    told: (outcome) => metrics.event(outcome),
+  })
   const sockets = new Set<Socket>()
   /** Connected, and not yet heard of. */
   const silent = new Set<Socket>()
   const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
   let active = 0
   let isStopping = false
+  let socketServer: SocketServer | undefined
+  /** A daemon that has taken over publishes what is left. */
+  const isFirst = (): boolean => socketServer?.isOurs ?? true
+  const warn = (message: string): void => log.warn(message)
 
   // The runtime's file is not ours to read: what it last passed stands for it.
   let passed: { readonly key: string; readonly conf: JsonObject } | undefined
@@ -102,6 +115,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     waiting: () => admission.waiting,
     journal: openJournalSize(stateDir),
     errands: () => errands.pending,
+    publications: () => clusters.pendingPublications,
     agents: () => agents.connected,
     isConfValid: () => watch.fault === undefined,
     isReady: async () => (await readiness()).isReady,
@@ -176,6 +190,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      publishWaitMs: () => watch.conf.publishWaitMs,
       begun: () => {
         silent.delete(socket)
         active++
@@ -186,6 +201,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       report: (report) => {
         metrics.observe(report)
         logRequest(log, report)
+        const attempt = failedAttempt(report)
+        if (attempt !== undefined) clusters.of(currentConf())?.reportFailure?.(attempt)
       },
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
@@ -199,11 +216,14 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   }
 
   const scan = (): void => {
+    const recorded = recordedPublications()
     try {
-      errands.scan(stateDir())
+      errands.scan(stateDir(), recorded.seen)
     } catch (error) {
       log.error(`journal cannot be read: ${toCniError(error).message}`)
     }
+    const publisher = isFirst() ? clusters.publisherOf(currentConf()) : undefined
+    if (publisher !== undefined) recorded.lookAfter(publisher, stateDir(), warn)
   }
   const sweep = (): void => {
     const journal = openJournalDir(stateDir())
@@ -219,12 +239,11 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     void agents.work()
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
-  scanAgain()
-  const endDelayWatch = watchEventLoopDelay(metrics.eventLoopDelay)
   // Known before the first request asks.
   clusters.of(currentConf())
+  scanAgain()
+  const endDelayWatch = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
-  let server: SocketServer
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
@@ -241,7 +260,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       )
     }
     sweep()
-    server = await listen(watch.conf.socket, accept)
+    socketServer = await listen(watch.conf.socket, accept)
   } catch (error) {
     // What is still open would keep a process alive that serves nobody.
     close()
@@ -261,11 +280,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       // Who has connected already is let in: the kernel would hang up on them.
       await nextTurn()
       await nextTurn()
-      server.close()
+      socketServer?.close()
       agents.close()
       const isUnderWay = (now: number): boolean =>
         (active > 0 && now < end) || (silent.size > 0 && now < Math.min(end, start + HELLO_GRACE_MS))
       while (isUnderWay(performance.now())) await delay(20)
+      await clusters.drain(Math.min(PUBLISH_GRACE_MS, Math.max(0, end - performance.now())))
       const cutOff = active
       for (const socket of sockets) socket.destroy()
       close()

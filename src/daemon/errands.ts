@@ -15,9 +15,10 @@ export interface Errands {
   /**
    * Looks for work in the journal; called at start-up and from time to time.
    *
+   * @param seen Told of every record that can be read, since it is read here.
    * @throws {CniError} When a record cannot be read; the others have been looked at.
    */
-  scan(stateDir: string): void
+  scan(stateDir: string, seen: (key: JournalKey, record: JournalRecord) => void): void
   /** Work that is known of. */
   readonly pending: number
   /** Whether somebody who helps could do some of it now. */
@@ -60,7 +61,7 @@ export function openErrands(options: {
   const idOf = ({ containerId, ifName }: JournalKey): string => `${containerId}/${ifName}`
 
   return {
-    scan(stateDir) {
+    scan(stateDir, seen) {
       const journal = openJournalDir(stateDir)
       old.length = 0
       let fault: unknown
@@ -74,6 +75,7 @@ export function openErrands(options: {
           continue
         }
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
+        seen(key, lookup.record)
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
         if (isBegun(lookup.record)) {
           if (!failed.has(idOf(key)))

@@ -1,5 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { EventOutcome } from '../store/pod-events.ts'
+import type { PublicationOutcome } from '../store/publications.ts'
 import type { JournalSize } from './journal-size.ts'
 import { phasesOf } from './phases.ts'
 import type { RequestReport } from './session.ts'
@@ -9,6 +11,8 @@ export interface Metrics {
   readonly registry: Registry
   observe(report: RequestReport): void
   errand(outcome: 'undone' | 'failed'): void
+  publication(outcome: PublicationOutcome): void
+  event(outcome: EventOutcome): void
   eventLoopDelay(seconds: number): void
 }
 
@@ -19,6 +23,7 @@ export interface MetricSources {
   readonly waiting: () => number
   readonly journal: () => Promise<JournalSize>
   readonly errands: () => number
+  readonly publications: () => number
   readonly agents: () => number
   readonly isConfValid: () => boolean
   readonly isReady: () => Promise<boolean>
@@ -70,6 +75,18 @@ export function openMetrics(sources: MetricSources): Metrics {
     labelNames: ['outcome'],
     registers,
   })
+  const publications = new Counter({
+    name: 'plexus_publications_total',
+    help: 'Writes of network-status and condition to the API server, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const events = new Counter({
+    name: 'plexus_events_total',
+    help: 'Events about pods, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  })
   const loopDelay = new Histogram({
     name: 'plexus_event_loop_delay_seconds',
     help: 'How much later than due the event loop came to a timer of 20 ms.',
@@ -91,6 +108,12 @@ export function openMetrics(sources: MetricSources): Metrics {
     'plexus_journal_size_bytes',
     'Bytes of the attachment records in the journal; NaN when it cannot be read.',
     async () => (await journalSize()).bytes,
+  )
+  gauge(
+    registers,
+    'plexus_publications_pending',
+    'Pods whose network-status or condition waits to be written.',
+    sources.publications,
   )
   gauge(registers, 'plexus_errands_pending', 'Undo work that waits for a shim.', sources.errands)
   gauge(
@@ -140,6 +163,8 @@ export function openMetrics(sources: MetricSources): Metrics {
       }
     },
     errand: (outcome) => errands.inc({ outcome }),
+    publication: (outcome) => publications.inc({ outcome }),
+    event: (outcome) => events.inc({ outcome }),
     eventLoopDelay: (seconds) => loopDelay.observe(seconds),
   }
 }

@@ -29,6 +29,8 @@ export interface SessionServices {
   /** The configuration of a request: the daemon's keys over those on stdin. */
   conf(request: CniRequest): NetConf
   store(conf: NetConf): ClusterStore | undefined
+  /** How long an answer waits for its publication. */
+  publishWaitMs(): number
   /** Called when a session begins and when it is over. */
   begun(): void
   ended(): void
@@ -196,6 +198,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
         startedAt: start,
         warn: (message) => warnings.push(message),
         called: (report) => calls.push(report),
+        publishWaitMs: services.publishWaitMs(),
         afterAnswer: async (task) => {
           tasks.push(task)
         },

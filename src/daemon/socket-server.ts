@@ -1,11 +1,13 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 
 /** A listening socket. */
 export interface SocketServer {
+  /** Whether shims that connect come here, and not to a daemon that has taken over. */
+  readonly isOurs: boolean
   /** Stops listening; connections go on. The socket file goes only while it still is ours. */
   close(): void
 }
@@ -36,7 +38,19 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
     chmodSync(temporary, 0o600)
     renameSync(temporary, path)
     const { ino, dev } = lstatSync(path)
-    return { close: () => closeServer(server, path, { ino, dev }) }
+    const isOurs = (): boolean => {
+      const there = lstatSync(path, { throwIfNoEntry: false })
+      return there?.ino === ino && there.dev === dev
+    }
+    return {
+      get isOurs() {
+        return isOurs()
+      },
+      close() {
+        server.close()
+        if (isOurs()) rmSync(path, { force: true })
+      },
+    }
   } catch (error) {
     // One that nobody can find would keep the process alive.
     server.close()
@@ -97,10 +111,4 @@ function isRefused(path: string): Promise<boolean> {
     socket.once('connect', () => settle(false))
     socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ECONNREFUSED'))
   })
-}
-
-function closeServer(server: Server, path: string, ours: { ino: number; dev: number }): void {
-  server.close()
-  const there = lstatSync(path, { throwIfNoEntry: false })
-  if (there?.ino === ours.ino && there.dev === ours.dev) rmSync(path, { force: true })
 }

@@ -1,4 +1,4 @@
-import type { PodIdentity } from '../cni/cni-args.ts'
+import { setTimeout as delay } from 'node:timers/promises'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
@@ -12,11 +12,18 @@ import { type NetworkStatusEntry, toNetworkStatus } from '../network/network-sta
 import { decideDefaultRoutes } from '../plan/default-route.ts'
 import { type MergePart, mergeResults } from '../plan/merge.ts'
 import type { PlannedAttachment } from '../plan/plan.ts'
+import type { ClusterStore } from '../store/cluster-store.ts'
 import { type Attached, attachAll } from './attach.ts'
 import { prepareDeviceInfo, readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
 import type { CallReport, EngineContext } from './engine.ts'
 import { planRequest } from './plan-request.ts'
-import { type CompleteMeta, type PlannedMeta, type RecordedAttachment, undoExec } from './recorded-plan.ts'
+import {
+  type CompleteMeta,
+  type PlannedMeta,
+  type RecordedAttachment,
+  toPublication,
+  undoExec,
+} from './recorded-plan.ts'
 import { clearRemains } from './remains.ts'
 import { undoCalls, undoError } from './undo.ts'
 
@@ -71,15 +78,16 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
   const spared = new Set<number>()
   try {
     const execDeadline = deadline - conf.addTimeoutMs * UNDO_SHARE
-    const outcome = await attachPod(context, open, meta, execDeadline, spared)
+    const { complete, ...outcome } = await attachPod(context, open, meta, plan.missing, execDeadline, spared)
     await open.sync()
-    await context.afterAnswer(async () => {
-      try {
-        await publish(context, open, identity, outcome.networkStatus)
-      } finally {
-        open.close()
-      }
-    })
+    const told = Promise.withResolvers<void>()
+    const tell = (): Promise<void> => publish(context, open, meta, complete, told.resolve)
+    const waitMs = Math.min(context.publishWaitMs, deadline - context.now())
+    if (waitMs <= 0) await context.afterAnswer(tell)
+    else {
+      await tell()
+      await Promise.race([told.promise, delay(waitMs, undefined, { ref: false })])
+    }
     return outcome
   } catch (error) {
     const cause = toCniError(error).at(where(meta))
@@ -93,11 +101,13 @@ async function attachPod(
   context: EngineContext,
   open: OpenJournal,
   meta: PlannedMeta,
+  leftOut: readonly string[],
   deadline: number,
   spared: Set<number>,
-): Promise<AddOutcome> {
-  const { request, conf, executor, now, warn } = context
+): Promise<AddOutcome & { readonly complete: CompleteMeta }> {
+  const { request, conf, executor, now, store, warn } = context
   const begin = now()
+  const missing = [...leftOut]
   for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
   const calls: CallReport[] = []
   const called: EngineContext['called'] = (report) => {
@@ -113,6 +123,7 @@ async function attachPod(
     attached: ({ attachment, raw }) => open.undo(undosOf(attachment, context, raw)),
     failedOptional: async (attachment, error) => {
       warn(`optional ${title(attachment)} is left out: ${error.message}`)
+      missing.push(`${title(attachment)}: ${error.message}`)
       const ids = new Set(attachment.calls)
       const undos = undosOf(attachment, context, undefined)
         .filter(({ id }) => ids.has(id))
@@ -148,6 +159,7 @@ async function attachPod(
     }),
     request.netns,
   )
+  const replaces = meta.pod && store?.statusMark?.(meta.pod.namespace, meta.pod.name)
   const complete: CompleteMeta = {
     results: attached.map(({ attachment, raw, result: before }, index) => {
       const after = results[index]
@@ -156,12 +168,14 @@ async function attachPod(
       return { index: attachment.index, prevResult }
     }),
     networkStatus,
+    missing,
+    ...(replaces === undefined ? {} : { replaces }),
     calls,
     warnings: [],
     durationMs: now() - begin,
   }
   open.complete(complete as unknown as JsonObject)
-  return { result, networkStatus }
+  return { result, networkStatus, complete }
 }
 
 function merge(context: EngineContext, attached: readonly Attached[], results: readonly Result[]): Result {
@@ -191,27 +205,43 @@ function emptyResult(version: Result['version']): Result {
   return { version, interfaces: [], ips: [], routes: [], dns: {} }
 }
 
+/**
+ * Tells the cluster, or leaves that to a store that does it later, and to the journal to remember it.
+ *
+ * @param settled Told when it is over, however it ended.
+ */
 async function publish(
-  context: EngineContext,
+  { store, request, warn }: EngineContext,
   open: OpenJournal,
-  identity: PodIdentity | undefined,
-  networkStatus: readonly NetworkStatusEntry[],
+  { pod, time }: PlannedMeta,
+  complete: CompleteMeta,
+  settled: () => void,
 ): Promise<void> {
-  const { store, request, warn } = context
-  if (store === undefined || identity === undefined) return
-  const { namespace, name, uid } = identity
+  const mark = open.closeToMark()
+  // What waits in a store holds on to these alone.
+  const settle = (isDone: boolean): void => {
+    try {
+      if (isDone) mark.set()
+    } finally {
+      mark.close()
+      settled()
+    }
+  }
+  let outcome: Awaited<ReturnType<ClusterStore['publish']>> = 'unneeded'
   try {
-    await store.publish({
-      namespace,
-      name,
-      ...(uid === undefined ? {} : { uid }),
-      containerId: request.containerId,
-      networkStatus: [...networkStatus],
-    })
-    open.published()
+    if (store === undefined || pod === undefined) return
+    const later = { ifName: request.ifName, settled: settle }
+    outcome = await store.publish(toPublication(pod, request.containerId, time, complete), later)
   } catch (error) {
     // The pod has its networks; what the cluster is told of them does not decide about it (design §4.9).
-    warn(`network-status of pod ${namespace}/${name} is not published: ${toCniError(error).message}`)
+    const name = `${pod?.namespace}/${pod?.name}`
+    warn(`network-status of pod ${name} is not published: ${toCniError(error).message}`)
+  } finally {
+    try {
+      if (outcome !== 'later') settle(outcome === 'done')
+    } catch (error) {
+      warn(`what was published is not recorded: ${toCniError(error).message}`)
+    }
   }
 }
 

@@ -23,6 +23,7 @@ export async function del(context: EngineContext): Promise<void> {
   const { request, conf, journal, now, warn } = context
   const key = { containerId: request.containerId, ifName: request.ifName }
   const deadline = now() + DEL_TIMEOUT_MS
+  context.store?.cancelPublication?.(request.containerId)
   const lookup = journal.lookup(key)
   if (lookup.state === 'newer') throw lookup.error
   if (lookup.state === 'absent') {

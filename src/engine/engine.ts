@@ -22,6 +22,8 @@ export interface EngineContext {
   readonly warn: (message: string) => void
   /** Told of every call of a plugin when it is over; never throws. */
   readonly called: (report: CallReport) => void
+  /** How long an answer may wait for a publication that is done later. */
+  readonly publishWaitMs: number
   /**
    * Does what the runtime need not wait for: after the answer where there is an "after", else at once. Tasks run
    * in their order; a process that dies before one has not done it.

@@ -5,6 +5,7 @@ import { isAtLeast } from '../cni/version.ts'
 import { type ExecFields, ExecMode } from '../executor/frame.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { PlannedAttachment, PlannedPlugin } from '../plan/plan.ts'
+import type { Publication } from '../store/cluster-store.ts'
 import type { CallReport } from './engine.ts'
 
 /** An attachment as the journal keeps it: the plan, and the ids of its calls. */
@@ -34,9 +35,32 @@ export interface CompleteMeta {
   /** For each attachment that is up: its index and the prevResult of CHECK, in its own version. */
   readonly results: readonly { readonly index: number; readonly prevResult: JsonObject }[]
   readonly networkStatus: readonly NetworkStatusEntry[]
+  /** What is wrong with each optional network that is left out; absent in records of before. */
+  readonly missing?: readonly string[]
+  /** The mark of the network-status that the pod had before; absent when it was not known. */
+  readonly replaces?: string
   readonly calls: readonly CallReport[]
   readonly warnings: readonly string[]
   readonly durationMs: number
+}
+
+/** What the cluster is told of a pod that is attached. */
+export function toPublication(
+  { namespace, name, uid }: PodIdentity,
+  containerId: string,
+  time: string,
+  { networkStatus, missing, replaces }: CompleteMeta,
+): Publication {
+  return {
+    namespace,
+    name,
+    ...(uid === undefined ? {} : { uid }),
+    containerId,
+    networkStatus: [...networkStatus],
+    time,
+    ...(missing === undefined ? {} : { missing }),
+    ...(replaces === undefined ? {} : { replaces }),
+  }
 }
 
 /** A plugin's whole stdin; what is absent from `injected` is not there. CNI-070 to CNI-080. */

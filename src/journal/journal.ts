@@ -50,7 +50,6 @@ export interface OpenJournal {
   started(ids: readonly number[]): void
   undo(execs: readonly ExecFields[]): void
   complete(meta: JsonObject): void
-  published(): void
   undone(...ids: readonly number[]): void
   attempted(): void
   /** Whether it still is what is found under its key. */
@@ -58,6 +57,26 @@ export interface OpenJournal {
   /** Waits until file and directory are on disk. */
   sync(): Promise<void>
   close(): void
+  /** After {@link sync}: closes it but for what says later that it was published. */
+  closeToMark(): PublishedMark
+}
+
+/**
+ * Says in a record that it was published, at any time and without the container's lock: one write at the
+ * end of that very file, whatever has become of it. A record that was removed meanwhile has no name any
+ * more, and the one in its place is another file.
+ */
+export interface PublishedMark {
+  /** @throws {CniError} Io. */
+  set(): void
+  /** To be called once, in any case. */
+  close(): void
+}
+
+/** A record, and the means to say that it was published. */
+interface RecordToPublish {
+  readonly record: JournalRecord
+  readonly mark: PublishedMark
 }
 
 /** What is found under a key. */
@@ -82,6 +101,13 @@ export interface Journal {
   plan(key: JournalKey, planned: PlannedFields, calls: readonly ExecFields[]): OpenJournal
   /** Opens what is there, to append to it. */
   open(key: JournalKey, record: JournalRecord): OpenJournal
+  /**
+   * Opens a whole record without the container's lock, to publish it. `undefined` when there is none, when
+   * it is not readable to its end, which it may be later, or when ADD has not ended.
+   *
+   * @throws {CniError} Io.
+   */
+  openToPublish(key: JournalKey): RecordToPublish | undefined
   /** Removes the file, and what a crash left of writing one: everything is undone. */
   remove(key: JournalKey): void
   /** Moves a damaged file out of the way and says where it is now. */
@@ -110,7 +136,6 @@ export function openJournalDir(stateDir: string): Journal {
       started: (ids) => append(FrameKind.started, ...ids.map((id) => [id])),
       undo: (execs) => append(FrameKind.undo, ...execs.map(encodeExec)),
       complete: (meta) => append(FrameKind.complete, [JSON.stringify(meta)]),
-      published: () => append(FrameKind.published, []),
       undone: (...ids) => append(FrameKind.undone, ...ids.map((id) => [id])),
       attempted: () => append(FrameKind.attempted, []),
       isCurrent: () => {
@@ -125,6 +150,7 @@ export function openJournalDir(stateDir: string): Journal {
       },
       // The flush must find its own file under this descriptor.
       close: () => void synced.catch(() => undefined).then(() => closeLater(fd)),
+      closeToMark: () => publishedMark(fd, pathOf(key)),
     }
   }
 
@@ -208,6 +234,28 @@ export function openJournalDir(stateDir: string): Journal {
         throw ioError(`journal ${path} cannot be opened`, error)
       }
     },
+    openToPublish(key) {
+      const path = pathOf(key)
+      let fd: number
+      try {
+        fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
+      } catch (error) {
+        if (isAbsent(error)) return undefined
+        throw ioError(`journal ${path} cannot be opened`, error)
+      }
+      try {
+        const decoded = decodeJournal(readFileSync(fd))
+        if (decoded.state === 'intact') {
+          const record = toJournalRecord(decoded.frames, false, readBootId())
+          if (record.complete !== undefined) return { record, mark: publishedMark(fd, path) }
+        }
+      } catch (error) {
+        closeSync(fd)
+        throw ioError(`journal ${path} cannot be read`, error)
+      }
+      closeSync(fd)
+      return undefined
+    },
     remove(key) {
       try {
         removeFile(pathOf(key))
@@ -229,6 +277,14 @@ export function openJournalDir(stateDir: string): Journal {
       removeEmptyDirectory(directoryOf(key))
       return target
     },
+  }
+}
+
+/** Apart from the rest, so that it holds on to nothing but the file. */
+function publishedMark(fd: number, path: string): PublishedMark {
+  return {
+    set: () => writeAll(fd, encodeRecord(FrameKind.published, []), path),
+    close: () => closeLater(fd),
   }
 }
 

@@ -52,6 +52,7 @@ export interface PlanInput {
 export function planAttachments(input: PlanInput): Plan {
   const { conf, networks, facts } = input
   const warnings: string[] = []
+  const missing: string[] = []
   const names = planIfNames(input)
   const grants = grantDevices(networks, input.devices)
   const faults: CniError[] = [...names.faults]
@@ -83,12 +84,13 @@ export function planAttachments(input: PlanInput): Plan {
     warnings.push(...(planned?.warnings ?? []))
     if (own.length > 0 && network.requested.element?.optional === true && !network.requested.isDefault) {
       warnings.push(...own.map(({ message }) => `optional network is left out: ${message}`))
+      missing.push(own.map(({ message }) => message).join('; '))
       continue
     }
     faults.push(...own)
     if (planned !== undefined) attachments.push(planned.attachment)
   }
-  return { attachments: withOrder(attachments), faults, warnings }
+  return { attachments: withOrder(attachments), faults, warnings, missing }
 }
 
 /** How messages name a network: with its NAD or the place its configuration came from. */

@@ -52,4 +52,6 @@ export interface Plan {
   readonly attachments: readonly PlannedAttachment[]
   readonly faults: readonly CniError[]
   readonly warnings: readonly string[]
+  /** What is wrong with each optional network that is left out. */
+  readonly missing: readonly string[]
 }

@@ -1,3 +1,4 @@
+import type { CniError } from '../cni/cni-error.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
@@ -9,6 +10,31 @@ export interface Publication {
   uid?: string
   containerId: string
   networkStatus: NetworkStatusEntry[]
+  /** When the networks were attached, ISO 8601; now, when absent. */
+  time?: string
+  /** Optional networks that the pod goes without: what is wrong with each. */
+  missing?: readonly string[]
+  /** {@link ClusterStore.statusMark} at that time: what has another one by now is somebody else's. */
+  replaces?: string
+}
+
+/** Who waits for a publication that is done later. */
+export interface LaterPublication {
+  /** CNI_IFNAME of the ADD; with the container it names the record. */
+  readonly ifName: string
+  /** Told once: whether nothing is left to be told, now or later. May throw. */
+  settled(isDone: boolean): void
+}
+
+/** An ADD or DEL of a pod that failed. */
+export interface FailedAttempt {
+  readonly namespace: string
+  readonly name: string
+  readonly uid?: string
+  readonly command: 'ADD' | 'DEL'
+  readonly error: CniError
+  /** Texts of this attempt alone, such as the container's id: the next one fails in other words. */
+  readonly passing: readonly string[]
 }
 
 /** A sandbox whose publication is to be taken back. */
@@ -26,12 +52,22 @@ export interface ClusterStore {
   /** @param uid What the runtime has as UID: a cache that knows another pod by that name is not believed. */
   pod(namespace: string, name: string, uid?: string): Promise<Pod | undefined>
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
-  publish(publication: Publication): Promise<void>
+  /**
+   * @param later Told of a publication that is done later; without it nothing is left for later.
+   * @returns Whether it is done, need not be done since the pod is another's or gone, or is done later.
+   */
+  publish(publication: Publication, later?: LaterPublication): Promise<'done' | 'unneeded' | 'later'>
   /**
    * Takes a publication back when it is this container's; a missing or another's is left alone. Waits for no
    * server: the container's record goes when this has resolved.
    */
   unpublish(unpublication: Unpublication): Promise<void>
+  /** The container is about to go: what is not published of it is not to be. Waits for nothing. */
+  cancelPublication?(containerId: string): void
   /** What was published for the pod last. */
   networkStatus(namespace: string, name: string): Promise<NetworkStatusEntry[] | undefined>
+  /** Tells one published status from another, as far as known without asking; empty for none. */
+  statusMark?(namespace: string, name: string): string | undefined
+  /** Tells the cluster why a pod has not got its networks, some time. Never throws. */
+  reportFailure?(attempt: FailedAttempt): void
 }

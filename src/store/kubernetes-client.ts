@@ -63,7 +63,9 @@ export interface ApiClient {
   readonly server: string
   /** On a connection of its own: a half-open one costs a read nothing. */
   get(path: string, options: ApiRequest): Promise<JsonObject>
+  /** A strategic merge patch: lists of Kubernetes' own kinds are merged by their keys. */
   patch(path: string, body: JsonObject, options: ApiRequest): Promise<JsonObject>
+  post(path: string, body: JsonObject, options: ApiRequest): Promise<JsonObject>
   /** Resolves when the server ended the watch or was silent for too long. */
   watch(path: string, options: ApiWatch): Promise<void>
   close(): void
@@ -127,6 +129,24 @@ export function apiClient(source: CredentialSource): ApiClient {
       ...(signal === undefined ? {} : { signal }),
     }).on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_MS))
 
+  const write = (
+    method: string,
+    type: string,
+    path: string,
+    body: JsonObject,
+    { timeoutMs, signal, accept }: ApiRequest,
+  ): Promise<JsonObject> =>
+    send(async (credentials) => {
+      const text = JSON.stringify(body)
+      const headers = {
+        'content-type': `application/${type}`,
+        'content-length': String(Buffer.byteLength(text)),
+        ...(accept === undefined ? {} : { accept }),
+      }
+      const { writes } = connectionsFor(credentials)
+      return await readAnswer(open(credentials, writes, method, path, headers, signal), timeoutMs, text)
+    })
+
   return {
     get server() {
       return server
@@ -137,16 +157,8 @@ export function apiClient(source: CredentialSource): ApiClient {
         const outgoing = open(credentials, connectionsFor(credentials).reads, 'GET', path, headers, signal)
         return await readAnswer(outgoing, timeoutMs)
       }),
-    patch: (path, body, { timeoutMs, signal }) =>
-      send(async (credentials) => {
-        const text = JSON.stringify(body)
-        const headers = {
-          'content-type': 'application/merge-patch+json',
-          'content-length': String(Buffer.byteLength(text)),
-        }
-        const { writes } = connectionsFor(credentials)
-        return await readAnswer(open(credentials, writes, 'PATCH', path, headers, signal), timeoutMs, text)
-      }),
+    patch: (path, body, options) => write('PATCH', 'strategic-merge-patch+json', path, body, options),
+    post: (path, body, options) => write('POST', 'json', path, body, options),
     watch: (path, options) =>
       send(async (credentials) => {
         const headers: Record<string, string> = options.accept === undefined ? {} : { accept: options.accept }

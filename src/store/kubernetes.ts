@@ -1,23 +1,19 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
-import {
-  CONFIG_HASH_ANNOTATION,
-  CONFIG_SOURCE_ANNOTATION,
-  DEFAULT_NETWORK_ANNOTATION,
-  NETWORK_STATUS_ANNOTATION,
-  NETWORKS_ANNOTATION,
-  RESOURCE_NAME_ANNOTATION,
-} from '../network/annotations.ts'
-import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
-import { formatNetworkStatus, type NetworkStatusEntry } from '../network/network-status.ts'
+import { NETWORK_STATUS_ANNOTATION } from '../network/annotations.ts'
+import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import type { NetworkStatusEntry } from '../network/network-status.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
-import { type Pod, parsePod } from '../network/pod.ts'
-import type { ClusterStore, Publication } from './cluster-store.ts'
+import type { Pod } from '../network/pod.ts'
+import type { ClusterStore } from './cluster-store.ts'
 import { ApiError, apiClient } from './kubernetes-client.ts'
 import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
+import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
+import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
+import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
 
 /** How a store talks to the API server. */
 export interface KubernetesStoreOptions {
@@ -29,6 +25,8 @@ export interface KubernetesStoreOptions {
    * lookup is a request: for a process that ends after one.
    */
   readonly nodeName?: string
+  /** Publishes in the background; else at once, without another try. */
+  readonly publishing?: PublishingOptions
   /** Told when all pods or all NADs were read. */
   readonly listed?: () => void
   readonly warn: (message: string) => void
@@ -41,7 +39,10 @@ export interface KubernetesLimits extends InformerLimits {
   readonly readMs: number
   /** For a lookup of a NAD of which there is a copy on disk. */
   readonly readKeptMs: number
+  /** For a write that an answer waits for. */
   readonly writeMs: number
+  /** For a write, or a look before it, that nobody waits for. */
+  readonly publishMs: number
   /** How long the answer that a NAD does not exist is believed while NADs are followed. */
   readonly missingMs: number
 }
@@ -52,6 +53,8 @@ export interface KubernetesStore extends ClusterStore {
   readonly fault: string | undefined
   /** Whether pods and NADs were listed once. */
   readonly isListed: boolean
+  /** What publishes in the background, if anything does. */
+  readonly publisher: Publisher | undefined
   /** Ends what follows the cluster. */
   close(): Promise<void>
 }
@@ -60,6 +63,7 @@ const DEFAULT_LIMITS: KubernetesLimits = {
   readMs: 12_000,
   readKeptMs: 2000,
   writeMs: 10_000,
+  publishMs: 20_000,
   missingMs: 5000,
   listMs: 30_000,
   idleMs: 90_000,
@@ -71,25 +75,9 @@ const DEFAULT_LIMITS: KubernetesLimits = {
 const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
 const NAD_PAGE = 500
-/** A pod's metadata alone: its spec and status are ten times as much, and not read. */
-const METADATA = {
-  object: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json',
-  list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json',
-}
 const RETRY_PAUSE_MS = 200
 /** Any pod can ask for any number of NADs that do not exist. */
 const MOST_MISSING = 1000
-
-/** Annotations that are read of a pod; all others stay out of memory. */
-const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
-  NETWORKS_ANNOTATION,
-  DEFAULT_NETWORK_ANNOTATION,
-  NETWORK_STATUS_ANNOTATION,
-  CONFIG_SOURCE_ANNOTATION,
-  CONFIG_HASH_ANNOTATION,
-])
-const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
-const OUR_ANNOTATIONS = 'plexus-cni.io/'
 
 /**
  * The cluster behind an API server. Lookups are answered from what is followed; one that it cannot answer
@@ -121,6 +109,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           fieldSelector: `spec.nodeName=${nodeName}`,
           accept: METADATA,
           parse: toPod,
+          changed: (key, pod) => publisher?.podChanged(key, pod),
           listed: () => options.listed?.(),
           report: report(`pods of node ${nodeName}`),
         })
@@ -184,12 +173,12 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const findPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = toKey('pod', namespace, name)
     const cached = pods?.get(key)
-    if (cached !== undefined && (uid === undefined || isPodWith(cached, uid))) return cached
+    if (cached !== undefined && isPodWith(cached, uid)) return cached
     return await askForPod(namespace, name, uid)
   }
   const askForPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = `${namespace}/${name}`
-    const path = `/api/v1/namespaces/${namespace}/pods/${name}`
+    const path = podPath(namespace, name)
     try {
       // Who asks for another UID asks for another pod: an answer that was on its way before is not his.
       return await read(
@@ -238,41 +227,71 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     return undefined
   }
 
-  const publish = async ({ namespace, name, uid, networkStatus }: Publication): Promise<void> => {
-    const key = toKey('pod', namespace, name)
-    const annotations = { [NETWORK_STATUS_ANNOTATION]: formatNetworkStatus(networkStatus) }
-    /** The UID in the patch is a precondition: a pod made anew in this moment is not changed. */
-    const write = async (target: string): Promise<ApiError | undefined> => {
-      try {
-        const body = { metadata: { uid: target, annotations } }
-        const path = `/api/v1/namespaces/${namespace}/pods/${name}/status`
-        await client.patch(path, body, { timeoutMs: limits.writeMs, signal: stop.signal })
-        return undefined
-      } catch (error) {
-        // Servers of different age refuse another UID with different words.
-        if (error instanceof ApiError && [404, 409, 422].includes(error.status ?? 0)) return error
-        throw toLookupError(error, `status of pod ${key}`, 'patch on pods/status', client.server)
-      }
+  const known = (namespace: string, name: string): Pod | undefined => {
+    try {
+      return pods?.get(`${namespace}/${name}`)
+    } catch {
+      // Whoever looks it up is told what is wrong with it.
+      return undefined
     }
-    const cached = pods?.get(key)
-    const known = cached !== undefined && (uid === undefined || isPodWith(cached, uid)) ? cached.uid : uid
-    const refused = known === undefined ? undefined : await write(known)
-    if (known !== undefined && (refused === undefined || refused.isObjectMissing)) return
-    const pod = await askForPod(namespace, name, uid)
-    // It went, or another one has its name: nobody is to be told.
-    if (pod?.uid === undefined || (uid !== undefined && !isPodWith(pod, uid))) return
-    // A static pod's UID is learned only now.
-    const again = pod.uid === known ? refused : await write(pod.uid)
-    if (again !== undefined && !again.isObjectMissing)
-      throw toLookupError(again, `status of pod ${key}`, 'patch on pods/status', client.server)
+  }
+  const podApi: PodApi = {
+    known,
+    async read(namespace, name) {
+      try {
+        const path = podPath(namespace, name)
+        const object = await client.get(path, { ...writing(), accept: METADATA.object })
+        const metadata = isJsonObject(object.metadata) ? object.metadata : {}
+        return { ...toPod(object), resourceVersion: String(metadata.resourceVersion) }
+      } catch (error) {
+        if (error instanceof ApiError && error.isObjectMissing) return undefined
+        throw error
+      }
+    },
+    async patchStatus(namespace, name, body) {
+      await client.patch(`${podPath(namespace, name)}/status`, body, {
+        ...writing(),
+        accept: METADATA.object,
+      })
+    },
+  }
+  const createEvent = async (namespace: string, body: JsonObject): Promise<void> => {
+    await client.post(`/api/v1/namespaces/${namespace}/events`, body, writing())
+  }
+  const writing = (): { timeoutMs: number; signal: AbortSignal } => ({
+    timeoutMs: options.publishing === undefined ? limits.writeMs : limits.publishMs,
+    signal: stop.signal,
+  })
+  const publisher: Publisher | undefined =
+    options.publishing && openPublisher(podApi, createEvent, warn, options.publishing)
+
+  const publish: ClusterStore['publish'] = async (publication, later) => {
+    const key = toKey('pod', publication.namespace, publication.name)
+    if (publisher !== undefined && later !== undefined) {
+      publisher.publish(publication, later)
+      return 'later'
+    }
+    try {
+      const outcome = await writePodStatus(podApi, toPodStatus(publication), true)
+      return outcome === 'published' ? 'done' : 'unneeded'
+    } catch (error) {
+      throw toLookupError(error, `status of pod ${key}`, 'patch on pods/status', client.server)
+    }
   }
 
   return {
     pod: findPod,
     nad: findNad,
     publish,
-    // It goes with the pod, and the next sandbox's takes its place; a DEL needs no API server (design §5).
-    unpublish: async () => undefined,
+    // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server
+    // (design §5).
+    unpublish: async ({ containerId }) => publisher?.cancel(containerId),
+    cancelPublication: (containerId) => publisher?.cancel(containerId),
+    reportFailure: (attempt) => publisher?.failed(attempt),
+    statusMark(namespace, name) {
+      const pod = known(namespace, name)
+      return pod && markOf(pod.annotations[NETWORK_STATUS_ANNOTATION])
+    },
     networkStatus: async (namespace, name) => {
       const text = (await findPod(namespace, name))?.annotations[NETWORK_STATUS_ANNOTATION]
       return text === undefined ? undefined : parseStatus(text, `${namespace}/${name}`)
@@ -283,7 +302,9 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     get isListed() {
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
     },
+    publisher,
     async close() {
+      publisher?.close()
       stop.abort()
       await Promise.all([pods?.close(), nads?.close()])
       client.close()
@@ -299,30 +320,8 @@ interface Wanted<T> {
   readonly parse: (object: JsonObject) => T
 }
 
-/** A static pod's runtime knows the hash of its manifest, the API server another UID. */
-function isPodWith(pod: Pod, uid: string): boolean {
-  return pod.uid === uid || (pod.isStatic && pod.configHash === uid)
-}
-
-function toPod(object: JsonObject): Pod {
-  // Items of a list, and metadata alone, do not say what they are of.
-  const pod = parsePod({ metadata: object.metadata, apiVersion: 'v1', kind: 'Pod' }, 'the API server')
-  const { labels: _, ...rest } = pod
-  return { ...rest, annotations: only(pod.annotations, POD_ANNOTATIONS) }
-}
-
-function toNad(object: JsonObject): NetworkAttachmentDefinition {
-  const nad = parseNad(
-    { ...object, apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition' },
-    'the API server',
-  )
-  return { ...nad, annotations: only(nad.annotations, NAD_ANNOTATIONS) }
-}
-
-function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(annotations).filter(([key]) => wanted.has(key) || key.startsWith(OUR_ANNOTATIONS)),
-  )
+function podPath(namespace: string, name: string): string {
+  return `/api/v1/namespaces/${namespace}/pods/${name}`
 }
 
 /** `namespace/name`, safe in a URL. @throws {CniError} InvalidEnvironment for a name that Kubernetes forbids. */

@@ -58,7 +58,10 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
     pod: async (namespace, name) => find(await reload(), 'pods', 'Pod', `${namespace}/${name}`),
     nad: async (namespace, name) =>
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
-    publish: async (publication) => writeStatus(stateDir, publication),
+    publish: async (publication) => {
+      writeStatus(stateDir, publication)
+      return 'done'
+    },
     unpublish: async (unpublication) => removeStatus(stateDir, unpublication),
     networkStatus: async (namespace, name) => readStatus(stateDir, namespace, name),
   }

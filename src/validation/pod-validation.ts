@@ -221,7 +221,7 @@ function resolved({ element, isDefault }: Draft, network: KnownNetwork | undefin
 
 function planInput(networks: readonly ResolvedNetwork[], namespace: string, { conf }: PodContext): PlanInput {
   const request = { containerId: 'CONTAINER-ID', ifName: DEFAULT_IF_NAME, args: [] }
-  return { conf, request, podNamespace: namespace, networks, facts: undefined }
+  return { conf, request, podNamespace: namespace, networks, facts: undefined, devices: undefined }
 }
 
 /** Says of one network what ADD would say, and whether it is there at all. */

@@ -62,15 +62,18 @@ spec('a pod of a real cluster', (it) => {
     const before = scene.proxy.requests.length
     assertAdded(await pod.run('ADD', { executable, conf: conf() }))
     assert.equal((await pod.netns.links()).map(({ ifname }) => ifname).sort(), ['eth0', 'lo', 'net1', 'net2'])
+    // The runtime has its answer before.
+    await eventually(async () => {
+      assert.equal(
+        (await statusOf('warm')).map((entry) => [entry.name, entry.interface]),
+        [
+          ['default-net', 'eth0'],
+          [`${scene.namespace}/net-a`, 'net1'],
+          [`${scene.namespace}/net-b`, 'net2'],
+        ],
+      )
+    })
     assert.equal(asked(before), ['PATCH /pods/warm/status'])
-    assert.equal(
-      (await statusOf('warm')).map((entry) => [entry.name, entry.interface]),
-      [
-        ['default-net', 'eth0'],
-        [`${scene.namespace}/net-a`, 'net1'],
-        [`${scene.namespace}/net-b`, 'net2'],
-      ],
-    )
     scene.proxy.fault = () => 'hang'
     assertDone(await pod.run('DEL', { executable, conf: conf() }))
     assert.equal(

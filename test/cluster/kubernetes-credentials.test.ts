@@ -76,6 +76,8 @@ spec('Kubernetes credentials', (it) => {
       for (let lookup = 0; lookup < 10; lookup++) {
         assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
         assert.is(await store.nad(namespace, `none-${round}-${lookup}`), undefined)
+        const told = { namespace, name: 'pod-a', uid, containerId: 'c', networkStatus: [] }
+        assert.is(await store.publish(told), 'done')
       }
       // What follows the cluster finds its way as well.
       proxy.reset()

@@ -3,21 +3,9 @@ import { CniErrorCode } from '../../src/cni/codes.ts'
 import type { ProxyFault } from '../rig/api-proxy.ts'
 import { eventually } from '../rig/daemon.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene, errorOf, type SceneStore } from './scene.ts'
+import { type ClusterScene, clusterScene, errorOf, refusal, type SceneStore } from './scene.ts'
 
 const bridge = { cniVersion: '1.0.0', type: 'bridge' }
-const refusal = (code: number, reason: string) => ({
-  status: code,
-  body: {
-    kind: 'Status',
-    apiVersion: 'v1',
-    status: 'Failure',
-    message: `the ${reason} of the test`,
-    reason,
-    code,
-  },
-})
-
 /** What an API server may do, and what the error has to say. */
 const FAULTS: readonly { name: string; fault: ProxyFault; says: RegExp; hint: RegExp; tries: number }[] = [
   { name: '401', fault: refusal(401, 'Unauthorized'), says: /401/, hint: /renew .* token/, tries: 1 },

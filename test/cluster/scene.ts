@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { type KubernetesLimits, type KubernetesStore, kubernetesStore } from '../../src/store/kubernetes.ts'
 import { type CredentialSource, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
-import { type ApiProxy, startApiProxy } from '../rig/api-proxy.ts'
+import type { PublishingLimits, PublishingOptions } from '../../src/store/publisher.ts'
+import { type ApiProxy, type ProxyFault, startApiProxy } from '../rig/api-proxy.ts'
 import { eventually } from '../rig/daemon.ts'
 import { deployedObject } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
@@ -38,12 +39,17 @@ interface SceneStoreOptions {
   readonly isUnreachable?: boolean
   /** Follows nothing, as a process that ends after one request. */
   readonly isOneShot?: boolean
+  /** Publishes in the background, by these options over short bounds. */
+  readonly publishing?: Partial<PublishingOptions>
 }
 
 /** A store with what it said. */
 export interface SceneStore extends KubernetesStore {
   readonly warnings: readonly string[]
   readonly stateDir: string
+  /** What became of publications, and of events. */
+  readonly outcomes: readonly string[]
+  readonly told: readonly string[]
 }
 
 /** Whose pods a scene's store follows. */
@@ -54,11 +60,36 @@ const LIMITS: Partial<KubernetesLimits> = {
   readMs: 3000,
   readKeptMs: 500,
   writeMs: 3000,
+  publishMs: 3000,
   listMs: 3000,
   idleMs: 2000,
   watchMs: 60_000,
   firstPauseMs: 50,
   longestPauseMs: 400,
+}
+
+/** A publisher's bounds, short enough for tests. */
+export const PUBLISHING_LIMITS: PublishingLimits = {
+  writesPerSecond: 100,
+  writesAtOnce: 4,
+  burst: 100,
+  pending: 1000,
+  firstPauseMs: 50,
+  longestPauseMs: 200,
+  longestWaitMs: 400,
+  events: { perSecond: 50, burst: 50, pending: 20, attachedDelayMs: 100, repeatMs: 60_000 },
+}
+
+function publishing(outcomes: string[], told: string[]): PublishingOptions {
+  return {
+    node: NODE,
+    events: () => 'all',
+    mayRetry: () => true,
+    restore: () => undefined,
+    published: (outcome) => outcomes.push(outcome),
+    told: (outcome) => told.push(outcome),
+    limits: PUBLISHING_LIMITS,
+  }
 }
 
 /** Starts a cluster; to be closed at the end. */
@@ -96,6 +127,8 @@ export async function clusterScene(): Promise<ClusterScene> {
     deleteNad: async (name) => void (await api.ok('DELETE', `${nads}/${name}`)),
     async store(options = {}) {
       const warnings: string[] = []
+      const outcomes: string[] = []
+      const told: string[] = []
       const { stateDir = tempDir('state') } = options
       const kubeconfig = { server: proxy.server, ca: api.authority.ca, token: 'node-token' }
       const store = kubernetesStore({
@@ -104,6 +137,7 @@ export async function clusterScene(): Promise<ClusterScene> {
         ...(options.isOneShot ? {} : { nodeName: NODE }),
         warn: (message) => warnings.push(message),
         limits: { ...LIMITS, ...options.limits },
+        ...(options.publishing && { publishing: { ...publishing(outcomes, told), ...options.publishing } }),
       })
       stores.push(store)
       if (!options.isUnreachable) {
@@ -111,7 +145,7 @@ export async function clusterScene(): Promise<ClusterScene> {
           if (!store.isListed) throw new Error(`the store has not listed: ${warnings.join('; ')}`)
         })
       }
-      return Object.assign(Object.create(store) as KubernetesStore, { warnings, stateDir })
+      return Object.assign(Object.create(store) as KubernetesStore, { warnings, stateDir, outcomes, told })
     },
     async close() {
       await Promise.all(stores.map((store) => store.close()))
@@ -119,6 +153,13 @@ export async function clusterScene(): Promise<ClusterScene> {
       await api.close()
     },
   }
+}
+
+/** What an API server answers that refuses. */
+export function refusal(code: number, reason: string, headers: Record<string, string> = {}): ProxyFault {
+  const message = `the ${reason} of the test`
+  const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, reason, code }
+  return { status: code, body, headers }
 }
 
 /** The error with which a lookup failed. */

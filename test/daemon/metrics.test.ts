@@ -95,6 +95,7 @@ spec("the daemon's metrics", (it) => {
       waiting: () => 0,
       journal: () => Promise.reject(new Error('unreadable')),
       errands: () => 0,
+      publications: () => 0,
       agents: () => 0,
       isConfValid: () => true,
       isReady: async () => true,

@@ -19,6 +19,7 @@ function filledMetrics(): Metrics {
     waiting: () => 2,
     journal: async () => ({ records: 3, bytes: 300 }),
     errands: () => 4,
+    publications: () => 6,
     agents: () => 5,
     isConfValid: () => true,
     isReady: async () => true,
@@ -44,6 +45,9 @@ function filledMetrics(): Metrics {
   })
   metrics.errand('undone')
   metrics.errand('failed')
+  for (const outcome of ['published', 'kept', 'gone', 'failed', 'cancelled', 'deferred'] as const)
+    metrics.publication(outcome)
+  for (const outcome of ['sent', 'suppressed', 'dropped'] as const) metrics.event(outcome)
   return metrics
 }
 
@@ -56,8 +60,9 @@ async function seriesOf({ registry }: Metrics): Promise<{ name: string; type: st
   })
 }
 
-function valuesOf(exposition: string, label: string): string[] {
-  const found = [...exposition.matchAll(new RegExp(`[{,]${label}="([^"]*)"`, 'g'))].map(
+/** Values of a label, of all series or of those whose name begins so. */
+function valuesOf(exposition: string, label: string, series = ''): string[] {
+  const found = [...exposition.matchAll(new RegExp(`^${series}[^ ]*[{,]${label}="([^"]*)"`, 'gm'))].map(
     (match) => match[1] ?? '',
   )
   return [...new Set(found)]
@@ -85,10 +90,13 @@ spec('docs/metrics.md', (it) => {
   it('names every value of the labels that are ours', async () => {
     const exposition = await filledMetrics().registry.metrics()
     for (const label of ['phase', 'outcome']) {
-      const values = valuesOf(exposition, label)
-      assert.ok(values.length > 1, label)
-      const row = rows.find(({ Labels = '' }) => Labels.includes(`\`${label}\``))
-      for (const value of values) assert.match(row?.Meaning ?? '', `\`${value}\``)
+      const labelled = rows.filter(({ Labels = '' }) => Labels.includes(`\`${label}\``))
+      assert.ok(labelled.length > 0, label)
+      for (const { Series, Meaning = '' } of labelled) {
+        const values = valuesOf(exposition, label, codeOf(Series))
+        assert.ok(values.length > 1, Series)
+        for (const value of values) assert.match(Meaning, `\`${value}\``)
+      }
     }
     assert.equal(valuesOf(exposition, 'command').sort(), ['ADD', 'unknown'])
   })

@@ -77,10 +77,11 @@ spec('journal on disk', (it) => {
     const { stateDir, open } = planned()
     open.undo([exec(1, '{"prevResult":{}}')])
     open.complete({ results: [] })
-    open.published()
     open.attempted()
     open.undone(0)
-    open.close()
+    const mark = open.closeToMark()
+    mark.set()
+    mark.close()
     const record = recordIn(openJournalDir(stateDir).lookup(KEY))
     assert.equal(record.complete, { results: [] })
     assert.equal([record.isPublished, record.failedDels, record.isDamaged], [true, 1, false])
@@ -109,6 +110,38 @@ spec('journal on disk', (it) => {
       pendingUndo(recordIn(journal.lookup(KEY))).map((call) => call.exec.id),
       [0],
     )
+    assert.is(journal.lookup(KEY).state, 'intact')
+  })
+
+  it('is opened to be published only when ADD has ended and all of it can be read', () => {
+    const { journal, open, path } = planned()
+    assert.is(journal.openToPublish({ ...KEY, ifName: 'eth1' }), undefined)
+    assert.is(journal.openToPublish(KEY), undefined)
+    open.complete({ results: [] })
+    open.close()
+    const found = journal.openToPublish(KEY)
+    assert.equal(found?.record.complete, { results: [] })
+    found?.mark.set()
+    found?.mark.close()
+    assert.is(recordIn(journal.lookup(KEY)).isPublished, true)
+    // Somebody is just appending: nothing is cut off, and nothing written behind it.
+    const torn = Buffer.from([0, 0, 0, 9, 37, 0])
+    appendFileSync(path, torn)
+    assert.is(journal.openToPublish(KEY), undefined)
+    assert.is(readFileSync(path).subarray(-torn.length).equals(torn), true)
+  })
+
+  it('that a record was published is never said in the one that has taken its place', () => {
+    const { journal, open } = planned()
+    open.complete({ results: [] })
+    const mark = open.closeToMark()
+    journal.remove(KEY)
+    const next = journal.plan(KEY, PLANNED, [exec(0)])
+    next.complete({ results: [] })
+    mark.set()
+    mark.close()
+    next.close()
+    assert.is(recordIn(journal.lookup(KEY)).isPublished, false)
     assert.is(journal.lookup(KEY).state, 'intact')
   })
 

@@ -78,7 +78,14 @@ export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
       })
       return void outgoing.end(isText ? body : JSON.stringify(body))
     }
-    if (fault !== undefined && 'delayMs' in fault) await delay(fault.delayMs, undefined, { ref: false })
+    // What was sent arrives, however late, and whether or not its sender still waits.
+    const late: Buffer[] = []
+    const isLate = fault !== undefined && 'delayMs' in fault
+    if (isLate) {
+      incoming.on('error', () => undefined)
+      incoming.on('data', (chunk: Buffer) => late.push(chunk))
+      await delay(fault.delayMs, undefined, { ref: false })
+    }
     const cutAfter = fault !== undefined && 'cutAfterBytes' in fault ? fault.cutAfterBytes : undefined
     const upstream = request(`${api.server}${incoming.url}`, {
       method: incoming.method ?? 'GET',
@@ -104,7 +111,8 @@ export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
         if (!frozen.has(incoming.socket)) outgoing.end()
       })
     })
-    incoming.pipe(upstream)
+    if (isLate) upstream.end(Buffer.concat(late))
+    else incoming.pipe(upstream)
   }
   server.on('tlsClientError', () => undefined)
   // A connection counts from its TCP part on: what is frozen or reset is that.

@@ -1,0 +1,51 @@
+import type { JsonObject } from '../cni/json.ts'
+import {
+  CONFIG_HASH_ANNOTATION,
+  CONFIG_SOURCE_ANNOTATION,
+  DEFAULT_NETWORK_ANNOTATION,
+  NETWORK_STATUS_ANNOTATION,
+  NETWORKS_ANNOTATION,
+  RESOURCE_NAME_ANNOTATION,
+} from '../network/annotations.ts'
+import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
+import { type Pod, parsePod } from '../network/pod.ts'
+
+/** A pod's metadata alone: its spec and status are ten times as much, and not read. */
+export const METADATA = {
+  object: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json',
+  list: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json',
+}
+
+/** Annotations that are read of a pod; all others stay out of memory. */
+const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
+  NETWORKS_ANNOTATION,
+  DEFAULT_NETWORK_ANNOTATION,
+  NETWORK_STATUS_ANNOTATION,
+  CONFIG_SOURCE_ANNOTATION,
+  CONFIG_HASH_ANNOTATION,
+])
+const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
+const OUR_ANNOTATIONS = 'plexus-cni.io/'
+
+/** What is kept of a pod. @throws {CniError} What is wrong with it. */
+export function toPod(object: JsonObject): Pod {
+  // Items of a list, and metadata alone, do not say what they are of.
+  const pod = parsePod({ metadata: object.metadata, apiVersion: 'v1', kind: 'Pod' }, 'the API server')
+  const { labels: _, ...rest } = pod
+  return { ...rest, annotations: only(pod.annotations, POD_ANNOTATIONS) }
+}
+
+/** What is kept of a NAD. @throws {CniError} What is wrong with it. */
+export function toNad(object: JsonObject): NetworkAttachmentDefinition {
+  const nad = parseNad(
+    { ...object, apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition' },
+    'the API server',
+  )
+  return { ...nad, annotations: only(nad.annotations, NAD_ANNOTATIONS) }
+}
+
+function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([key]) => wanted.has(key) || key.startsWith(OUR_ANNOTATIONS)),
+  )
+}
