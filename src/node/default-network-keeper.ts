@@ -176,6 +176,8 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   }
   const tell = (path: string, { action, renamedTo }: PutOutcome, now: number): void => {
     if (action === 'none') return
+    // Removed at once it may be gone before anybody sees that it was there.
+    later(RETRY_MS)
     writes = [...writes.filter((time) => now - time < MINUTE_MS), now]
     if (writes.length > FREE_WRITES) notBefore = now + WRITE_INTERVAL_MS
     if (action === 'created' || action === 'updated') {

@@ -9,7 +9,7 @@ export interface FolderWatch {
 
 /** What {@link watchFolder} tells of. */
 export interface FolderWatchEvents {
-  /** Something in the folder is other than at the last look. */
+  /** Something in the folder is other than it was, or was so for a moment. */
   changed(): void
   /** The kernel's notice cannot be had: from now on changes are seen by looking alone. */
   blind(reason: string): void
@@ -37,12 +37,17 @@ export function watchFolder(path: string, events: FolderWatchEvents): FolderWatc
   let soon: NodeJS.Timeout | undefined
 
   const look = (): void => {
-    clearTimeout(soon)
-    soon = undefined
     renew()
     const now = folderSignature(path)
     if (now === seen) return
     seen = now
+    events.changed()
+  }
+  // What came and went again leaves the folder as it was, and is told of all the same.
+  const noticed = (): void => {
+    soon = undefined
+    renew()
+    seen = folderSignature(path)
     events.changed()
   }
   const renew = (): void => {
@@ -54,7 +59,7 @@ export function watchFolder(path: string, events: FolderWatchEvents): FolderWatc
     if (id === '' || isBlind) return
     try {
       watcher = watch(path, { persistent: false }, () => {
-        soon ??= setTimeout(look, SETTLE_MS)
+        soon ??= setTimeout(noticed, SETTLE_MS)
       })
       watcher.on('error', (error) => {
         watcher?.close()

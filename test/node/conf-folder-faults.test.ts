@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import * as assert from 'uvu/assert'
+import { parseConflist } from '../../src/cni/conflist.ts'
+import { mountState } from '../plugin/mounted-state.ts'
+import { eventually } from '../rig/daemon.ts'
+import { tempDir } from '../rig/temp-dir.ts'
+import { spec } from '../spec.ts'
+import { defaultList, keptFolder } from './keeper.ts'
+
+const LIMIT_MS = 2000
+/** How long the folder is churned: `PLEXUS_CHURN_SECONDS=600` for the whole run. */
+const CHURN_MS = Number(process.env.PLEXUS_CHURN_SECONDS ?? 5) * 1000
+
+const calico = defaultList('k8s-pod-network', 'calico', 'portmap')
+
+/** Numbers that look random and are the same in every run. */
+function randomNumbers(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (state * 1103515245 + 12345) % 2147483648
+    return Math.floor((state / 2147483648) * below)
+  }
+}
+
+spec('conf folder that cannot be written', (it) => {
+  for (const [title, breakIt] of [
+    ['full', async (mounted: Awaited<ReturnType<typeof mountState>>) => await mounted.fill('space')],
+    [
+      'read-only',
+      async (mounted: Awaited<ReturnType<typeof mountState>>) => {
+        await mounted.remount('ro')
+        return () => mounted.remount('rw')
+      },
+    ],
+  ] as const) {
+    it(`${title}: the reason is said, nothing half-written is left, and it is done when that is over`, async () => {
+      const mounted = await mountState(join(tempDir(title), 'net.d'), 'size=64k,nr_inodes=40')
+      const folder = mounted.visible
+      writeFileSync(join(folder, '10-calico.conflist'), JSON.stringify(calico))
+      const repair = await breakIt(mounted)
+      const kept = keptFolder({ folder })
+      await eventually(() => assert.match(kept.keeper.fault ?? '', 'cannot be written'), LIMIT_MS)
+      assert.match(kept.said.join('\n'), /error: .*00-plexus.conflist cannot be written: .*tried again/)
+      assert.not.ok(readdirSync(folder).some((name) => name.includes('00-plexus')))
+      await repair()
+      await eventually(() => assert.ok(existsSync(kept.path)), LIMIT_MS)
+      assert.is(kept.keeper.fault, undefined)
+      kept.keeper.close()
+    })
+  }
+})
+
+spec('conf folder in which others write all the time', (it) => {
+  it('our list is whole whenever it is there, and all is in order within the limit', async () => {
+    const kept = keptFolder()
+    kept.put('10-calico.conflist', calico)
+    await eventually(() => assert.ok(existsSync(kept.path)), LIMIT_MS)
+    const random = randomNumbers(1)
+    const at = (name: string): string => join(kept.folder, name)
+    const names = ['05-a.conf', '10-calico.conflist', '20-b.conflist', '99-c.json', '00-plexus.conflist']
+    const writings = [
+      (name: string) => kept.put(name, calico),
+      (name: string) => kept.put(name, defaultList('other', 'bridge')),
+      (name: string) => kept.overwrite(name, JSON.stringify(calico).slice(0, 30)),
+      (name: string) => rmSync(at(name), { force: true }),
+      (name: string) => existsSync(at(name)) && renameSync(at(name), at(`${name}.cilium_bak`)),
+    ]
+    let looks = 0
+    for (const until = Date.now() + CHURN_MS; Date.now() < until; ) {
+      const name = names[random(names.length)] ?? ''
+      const isOurs = name === '00-plexus.conflist'
+      // Whoever writes half of our file makes it half: what is tried is what we write.
+      writings[isOurs ? 3 + random(2) : random(writings.length)]?.(name)
+      await delay(random(40))
+      try {
+        parseConflist(JSON.parse(readFileSync(kept.path, 'utf8')), { what: 'list', form: 'conflist' })
+        looks += 1
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+      }
+    }
+    assert.ok(looks > 10)
+    kept.put('10-calico.conflist', defaultList('k8s-pod-network', 'calico', 'bandwidth'))
+    await eventually(() => {
+      const own = kept.list().plugins.find(({ type }) => type === 'plexus')
+      assert.match(JSON.stringify(own), /"bandwidth":true/)
+      assert.is(own?.defaultNetwork, at('10-calico.conflist'))
+    }, LIMIT_MS)
+    assert.ok(kept.said.length < 60, `${kept.said.length} lines were said`)
+  })
+})
