@@ -1,6 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
+import type { CniVersion } from '../cni/version.ts'
 import { daemonConfSchema } from './daemon-conf-schema.ts'
 import { LOG_LEVELS, parseNetConf, withNumbers } from './net-conf.ts'
 import { schemaError } from './schema-error.ts'
@@ -15,6 +16,8 @@ export interface DaemonConf {
   readonly maxConcurrentAdds: number
   readonly drainTimeoutMs: number
   readonly errandIntervalMs: number
+  /** Where and in which version the runtime's list is kept; `undefined` when somebody else does that. */
+  readonly conflist: { readonly folder: string; readonly cniVersion: CniVersion } | undefined
   /** The net-conf's keys in the file: they win over those on stdin. */
   readonly netConf: JsonObject
   /** What is worth telling though it is no fault: keys without effect. */
@@ -29,6 +32,9 @@ export const DAEMON_CONF_DEFAULTS = {
   maxConcurrentAdds: 8,
   drainTimeout: 30,
   errandInterval: 60,
+  installConflist: false,
+  conflistDir: '/etc/cni/net.d',
+  runtimeCniVersion: '1.0.0',
 } as const
 
 const OWN_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS)]
@@ -74,6 +80,9 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
     maxConcurrentAdds: raw.maxConcurrentAdds,
     drainTimeoutMs: Math.round(raw.drainTimeout * 1000),
     errandIntervalMs: Math.round(raw.errandInterval * 1000),
+    conflist: raw.installConflist
+      ? { folder: raw.conflistDir, cniVersion: raw.runtimeCniVersion }
+      : undefined,
     netConf,
     warnings: Object.entries(INEFFECTIVE_KEYS)
       .filter(([key]) => key in value)

@@ -16,12 +16,14 @@ import {
   readChainFolder,
   readConfFile,
 } from '../store/conf-files.ts'
+import type { EngineContext } from './engine.ts'
 
 /** Where configurations are looked for. */
 export interface ResolutionSources {
   readonly conf: Pick<NetConf, 'confDirs'>
   /** `undefined` when no cluster is configured: then no NAD can be had. */
   readonly store: ClusterStore | undefined
+  readonly knownFile?: EngineContext['knownFile']
 }
 
 interface Found {
@@ -76,7 +78,7 @@ async function fetchNad(
 function find(
   requested: RequestedNetwork,
   nad: NetworkAttachmentDefinition | undefined,
-  { conf, store }: ResolutionSources,
+  { conf, store, knownFile }: ResolutionSources,
 ): Found | undefined {
   const { reference } = requested
   switch (reference.kind) {
@@ -89,7 +91,7 @@ function find(
       return { conflist: file.conflist, source: `file ${file.path}`, warnings: ignored }
     }
     case 'path': {
-      const { path, conflist } = readConfFile(fileAt(reference.path))
+      const { path, conflist } = knownFile?.(reference.path) ?? readConfFile(fileAt(reference.path))
       return { conflist, source: `file ${path}` }
     }
     case 'inline': {

@@ -26,10 +26,14 @@ type Level = 'info' | 'warn' | 'error'
 
 /** What {@link keepDefaultNetwork} needs. */
 export interface KeeperOptions {
-  /** Folder in which the default network's file is looked for. */
-  readonly confDir: string
-  /** File that remembers which network was chosen. */
-  readonly pinFile: string
+  /** Where the default network's file is looked for; absent when the configuration names the network. */
+  readonly search?: {
+    readonly confDir: string
+    /** File that remembers which network was chosen. */
+    readonly pinFile: string
+    /** The default network is another one, or its configuration is. */
+    readonly changed: (network: Candidate | undefined) => void
+  }
   /** The list that is kept in the runtime's folder; absent when somebody else does that. */
   readonly conflist?: {
     readonly folder: string
@@ -39,8 +43,6 @@ export interface KeeperOptions {
     /** Whether it may be written now: not before we can serve, and not while we are uninstalled. */
     readonly isWanted: () => boolean
   }
-  /** The default network is another one, or its configuration is. */
-  readonly changed: (network: Candidate | undefined) => void
   readonly report: (level: Level, message: string) => void
 }
 
@@ -51,16 +53,19 @@ const RETRY_MS = 500
 const FREE_WRITES = 20
 const WRITE_INTERVAL_MS = 1000
 const MINUTE_MS = 60_000
+/** What the runtime may hand over for a network that nobody has looked up: who does not declare it never gets it. */
+const ANY_NETWORK = { type: 'any', capabilities: { portMappings: true, bandwidth: true, dns: true } }
 
 /**
  * Watches the folders and brings both in order whenever something in them changes: which file is the default
  * network's, and our list. A fight over the list is bounded in work and in words.
  */
 export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper {
-  const { confDir, pinFile, conflist } = options
+  const { search, conflist } = options
   const file = conflist === undefined ? undefined : openNodeConflistFile(conflist.folder)
   const say = openReports(options.report)
-  let pin = readPin(pinFile, (message) => options.report('warn', message))
+  let pin =
+    search === undefined ? undefined : readPin(search.pinFile, (message) => options.report('warn', message))
   let detection: Detection | undefined
   /** Stays when the network goes: our list does so too. */
   let lastGood: Candidate | undefined
@@ -84,11 +89,11 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
     if (isClosed) return
     clearTimeout(timer)
     dueAt = Number.POSITIVE_INFINITY
-    detect()
+    if (search !== undefined) detect(search)
     if (file !== undefined) keepConflist(file)
   }
 
-  const detect = (): void => {
+  const detect = ({ confDir, pinFile, changed }: NonNullable<KeeperOptions['search']>): void => {
     const next = detectDefaultNetwork(confDir, { pin, lastGood })
     const current = detection?.chosen
     if (current !== undefined && !isSameNetwork(current, next.chosen)) {
@@ -104,13 +109,13 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
     const hasChanged = isFirst || contentOf(current) !== contentOf(next.chosen)
     detection = next
     if (next.chosen !== undefined) lastGood = next.chosen
-    rememberPin(next.pin)
+    rememberPin(pinFile, next.pin)
     for (const reason of next.ignored) say.once('warn', `ignored:${reason}`, reason)
     if (!hasChanged) return
-    announce(current, next.chosen)
-    options.changed(next.chosen)
+    announce(confDir, current, next.chosen)
+    changed(next.chosen)
   }
-  const announce = (from: Candidate | undefined, to: Candidate | undefined): void => {
+  const announce = (confDir: string, from: Candidate | undefined, to: Candidate | undefined): void => {
     if (to === undefined) {
       const why = from === undefined ? 'there is none yet' : `${from.path} is gone or no longer valid`
       options.report(
@@ -129,7 +134,7 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
       options.report('warn', `the default network is now ${title}; it was ${was}, which is gone`)
     }
   }
-  const rememberPin = (next: NetworkPin | undefined): void => {
+  const rememberPin = (pinFile: string, next: NetworkPin | undefined): void => {
     if (next === undefined || JSON.stringify(next) === JSON.stringify(pin)) return
     pin = next
     try {
@@ -142,8 +147,9 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   }
 
   const keepConflist = (target: NodeConflistFile): void => {
-    if (conflist === undefined || lastGood === undefined) return
-    const network = lastGood
+    if (conflist === undefined) return
+    const network = search === undefined ? undefined : lastGood
+    if (search !== undefined && network === undefined) return
     const now = performance.now()
     if (!conflist.isWanted()) {
       later(RETRY_MS)
@@ -157,8 +163,11 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
       const outcome = target.put((kept) =>
         nodeConflist({
           cniVersion: conflist.cniVersion,
-          defaultPlugins: network.conflist.plugins,
-          netConf: { ...conflist.netConf, defaultNetwork: network.path },
+          defaultPlugins: network?.conflist.plugins ?? [ANY_NETWORK],
+          netConf: {
+            ...conflist.netConf,
+            ...(network === undefined ? {} : { defaultNetwork: network.path }),
+          },
           kept,
         }),
       )
@@ -195,9 +204,8 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
     })
   }
 
-  const watches: FolderWatch[] = [
-    ...new Set([confDir, ...(conflist === undefined ? [] : [conflist.folder])]),
-  ].map((folder) =>
+  const folders = new Set([search?.confDir, conflist?.folder].filter((folder) => folder !== undefined))
+  const watches: FolderWatch[] = [...folders].map((folder) =>
     watchFolder(folder, {
       changed: settle,
       blind: (reason) =>

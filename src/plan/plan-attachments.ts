@@ -62,7 +62,13 @@ export function planAttachments(input: PlanInput): Plan {
     const planned =
       network.conflist === undefined
         ? undefined
-        : planAttachment(index, network, network.conflist, names.ifNames[index] ?? '', input)
+        : planAttachment(
+            index,
+            network,
+            onceCalled(network.conflist, network, conf),
+            names.ifNames[index] ?? '',
+            input,
+          )
     const own = [
       ...(network.fault === undefined ? [] : [network.fault]),
       ...(planned?.faults ?? []),
@@ -77,6 +83,12 @@ export function planAttachments(input: PlanInput): Plan {
     if (planned !== undefined) attachments.push(planned.attachment)
   }
   return { attachments: withOrder(attachments), faults, warnings }
+}
+
+/** The default network without the plugins that the runtime calls itself, unless nothing would be left. */
+function onceCalled(conflist: Conflist, { requested }: ResolvedNetwork, conf: NetConf): Conflist {
+  const plugins = conflist.plugins.filter(({ type }) => !conf.calledByRuntime.includes(type))
+  return requested.isDefault && plugins.length > 0 ? { ...conflist, plugins } : conflist
 }
 
 /** How messages name a network: with its NAD or the place its configuration came from. */

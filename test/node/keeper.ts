@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { JsonObject } from '../../src/cni/json.ts'
 import type { CniVersion } from '../../src/cni/version.ts'
@@ -45,15 +45,17 @@ export function keptFolder(options: KeptFolderOptions = {}): KeptFolder {
   const listFolder = options.listFolder ?? folder
   const path = join(listFolder, '00-plexus.conflist')
   const keeper = keepDefaultNetwork({
-    confDir: folder,
-    pinFile,
+    search: {
+      confDir: folder,
+      pinFile,
+      changed: (network) => networks.push(network?.conflist.name ?? ''),
+    },
     conflist: {
       folder: listFolder,
       cniVersion: options.cniVersion ?? '1.0.0',
       netConf: {},
       isWanted: options.isWanted ?? (() => true),
     },
-    changed: (network) => networks.push(network?.conflist.name ?? ''),
     report: (level, message) => said.push(`${level}: ${message}`),
   })
   atEnd(() => keeper.close())
@@ -81,9 +83,4 @@ export function defaultList(name: string, ...types: readonly string[]): JsonObje
     bandwidth: { capabilities: { bandwidth: true } },
   }
   return { cniVersion: '0.3.1', name, plugins: types.map((type) => ({ type, ...capabilities[type] })) }
-}
-
-/** Whether something is at the path. */
-export function isThere(path: string): boolean {
-  return existsSync(path)
 }
