@@ -11,6 +11,7 @@ import { sweepStatus } from '../store/status-files.ts'
 import { openAdmission } from './admission.ts'
 import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
+import { DEFAULT_NETWORK_KEYS, type KeptDefaultNetwork, openDefaultNetwork } from './default-network.ts'
 import { openErrands } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
 import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
@@ -36,8 +37,6 @@ const SCAN_INTERVAL_MS = 30_000
 const KEPT_CONFS = 64
 /** Who connected just before the stop still says hello within this. */
 const HELLO_GRACE_MS = 1000
-/** Keys of which one says what the default network is. */
-const DEFAULT_NETWORK_KEYS: readonly string[] = ['defaultNetwork', 'clusterNetwork', 'delegates']
 
 /**
  * Starts the daemon: configuration, recovery from the journal, socket last, so that a shim that connects
@@ -54,6 +53,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.level = conf.logLevel
       confs.clear()
       delConfs.clear()
+      defaultNetwork?.close()
+      defaultNetwork = keepDefault()
       nodeConf = undefined
       void clusters.close(currentConf())
       clusters.of(currentConf())
@@ -73,18 +74,34 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const silent = new Set<Socket>()
   const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
   let active = 0
+  let isServing = false
   let isStopping = false
 
   // The runtime's file is not ours to read: what it last passed stands for it.
   let passed: { readonly key: string; readonly conf: JsonObject } | undefined
   let nodeConf: NetConf | undefined
   const currentConf = (): NetConf => {
-    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, watch.conf.netConf))
+    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, daemonKeys()))
     return nodeConf
   }
   const stateDir = (): string => currentConf().stateDir
+  const daemonKeys = (): JsonObject => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() })
+  const keepDefault = (): KeptDefaultNetwork | undefined =>
+    openDefaultNetwork({
+      conf: watch.conf,
+      nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
+      isServing: () => isServing && !isStopping && nodeReadiness.folderFault(currentConf()) === undefined,
+      changed: () => {
+        confs.clear()
+        delConfs.clear()
+        nodeConf = undefined
+      },
+      report: (level, message) => log[level](message),
+    })
   const isNetworkKnown = (): boolean =>
-    passed !== undefined || DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
+    passed !== undefined ||
+    defaultNetwork !== undefined ||
+    DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
   const errands = openErrands({
     intervalMs: () => watch.conf.errandIntervalMs,
     done: (outcome, key, reason) => {
@@ -107,11 +124,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     const { runtimeConfig, prevResult, ...rest } = request.stdin
     const key = JSON.stringify(rest)
     const isDel = request.command === 'DEL'
-    const whole = overlayNetConf(request.stdin, watch.conf.netConf)
+    const keys = daemonKeys()
+    const whole = overlayNetConf(request.stdin, keys)
     const kept = isDel ? delConfs : confs
     // What is recorded is undone whatever the net-conf has become.
     const parse = isDel ? parseDelConf : parseNetConf
-    const known = kept.get(key) ?? parse(overlayNetConf(rest, watch.conf.netConf))
+    const known = kept.get(key) ?? parse(overlayNetConf(rest, keys))
     if (kept.size > KEPT_CONFS) kept.clear()
     kept.set(key, known)
     const conf = withRequestValues(known, whole) ?? parse(whole)
@@ -126,6 +144,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     return conf
   }
   const nodeReadiness = openReadiness(clusters.of)
+  let defaultNetwork = keepDefault()
   const stoppingFault = (): CniError | undefined =>
     isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
   let lastFault: string | undefined
@@ -137,7 +156,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       else log.warn({ reason: fault.message }, 'daemon is not ready')
     }
     // What is known is served: without its configuration's last change, or the API server, it goes on.
-    const notes = [watch.fault, clusters.fault].filter((note) => note !== undefined)
+    const notes = [watch.fault, clusters.fault, defaultNetwork?.fault].filter((note) => note !== undefined)
     const reason = fault?.message ?? ['ready', ...notes].join('; ')
     return { isReady: fault === undefined, reason: oneLine(reason) }
   }
@@ -153,6 +172,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      knownFile: (path) => defaultNetwork?.knownFile(path),
       begun: () => {
         silent.delete(socket)
         active++
@@ -200,6 +220,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
+    defaultNetwork?.close()
     void clusters.close()
     http?.close()
     endDelayWatch()
@@ -219,6 +240,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     close()
     throw error
   }
+  isServing = true
   log.info({ socket: watch.conf.socket, httpPort: http?.port }, 'daemon is ready')
 
   return {

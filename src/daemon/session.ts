@@ -19,6 +19,7 @@ import {
 import { type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import type { ConfFile } from '../store/conf-files.ts'
 import type { Admission } from './admission.ts'
 
 /** What every session works with. */
@@ -27,6 +28,8 @@ export interface SessionServices {
   /** The configuration of a request: the daemon's keys over those on stdin. */
   conf(request: CniRequest): NetConf
   store(conf: NetConf): ClusterStore | undefined
+  /** A conf file that is watched. */
+  knownFile(path: string): ConfFile | undefined
   /** Called when a session begins and when it is over. */
   begun(): void
   ended(): void
@@ -145,6 +148,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
         executor: session.executor,
         journal: openJournalDir(conf.stateDir),
         store: services.store(conf),
+        knownFile: services.knownFile,
         signal: session.signal,
         now: () => performance.now(),
         startedAt: start,
