@@ -2,7 +2,7 @@ import type { Conflist } from '../cni/conflist.ts'
 import type { NetworkSystem } from './systems/network-system.ts'
 
 /** What identifies a default network over changes of its file: a file's name does not. */
-export interface NetworkIdentity {
+interface NetworkIdentity {
   /** `name` of its configuration. */
   readonly name: string
   /** Type of its first plugin. */

@@ -15,7 +15,7 @@ export type ReadinessProbe =
 export type ServedBy = 'plugin' | 'agent' | 'plugin or agent' | 'runtime' | 'nobody' | 'unknown'
 
 /** Something that surprises beside a meta-plugin, and what to do. */
-export interface Quirk {
+interface Quirk {
   readonly quirk: string
   readonly remedy: string
 }
@@ -49,7 +49,7 @@ export interface NetworkSystem {
 }
 
 /** What a configuration must have to be a system's; each key that is there has to hold. */
-export interface Mark {
+interface Mark {
   /** Type of the first plugin. */
   readonly first?: readonly string[]
   /** Type of a plugin behind the first one. */
