@@ -33,7 +33,8 @@ export function referenceCalls(
   { name, result, resultOf }: { name?: string; result?: unknown; resultOf?: (index: number) => unknown } = {},
 ): ReferenceCall[] {
   const plugins = (Array.isArray(conf.plugins) ? conf.plugins : [conf]) as JsonObject[]
-  const cniVersion = String(conf.cniVersion)
+  // A missing version means the first one.
+  const cniVersion = String(conf.cniVersion ?? '0.1.0')
   const has = (least: string): boolean => cniVersion.localeCompare(least) >= 0
   if (command === 'CHECK' && (conf.disableCheck === true || !has('0.4.0'))) return []
   const calls = plugins.map((plugin, index): ReferenceCall => {
