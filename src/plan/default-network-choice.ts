@@ -68,7 +68,7 @@ export function chooseDefaultNetwork(
   const others = candidates.filter((candidate) => candidate !== chosen)
   const ignored = others.map(({ path }) =>
     chosen === undefined
-      ? `${path} is passed over: the default network is ${title(pin)}, which is missing; ${path} lay beside it before`
+      ? `${path} is passed over: the default network is ${title(pin)}, which is missing; ${path} lay beside it before and has to be named by "defaultNetwork" to take its place`
       : `${path} is passed over: the default network is ${title(identityOf(chosen))} of ${chosen.path}`,
   )
   if (chosen === undefined) return { chosen, pin, ignored }
