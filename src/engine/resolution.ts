@@ -6,7 +6,7 @@ import { parseJson } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { ResolvedNetwork } from '../plan/plan-attachments.ts'
-import { META_PLUGIN_TYPES } from '../plan/plugin-quirks.ts'
+import { isMetaPlugin } from '../plan/plugin-quirks.ts'
 import type { RequestedNetwork } from '../plan/requested-network.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import {
@@ -131,7 +131,7 @@ function fromNad(nad: NetworkAttachmentDefinition, confDirs: readonly string[]):
 }
 
 function firstFile(directory: string): Found {
-  const { file, ignored } = findFirstConf(directory, (type) => META_PLUGIN_TYPES.has(type))
+  const { file, ignored } = findFirstConf(directory, isMetaPlugin)
   if (file !== undefined) return { conflist: file.conflist, source: `file ${file.path}`, warnings: ignored }
   throw new CniError(
     CniErrorCode.InvalidNetworkConfig,

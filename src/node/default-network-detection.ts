@@ -8,8 +8,8 @@ import {
   type NetworkPin,
 } from '../plan/default-network-choice.ts'
 import { NODE_CONFLIST_FILE } from '../plan/node-conflist.ts'
-import { META_PLUGIN_TYPES } from '../plan/plugin-quirks.ts'
-import { FOREIGN_META_TYPES, recogniseSystem } from '../plan/systems/registry.ts'
+import { isMetaPlugin } from '../plan/plugin-quirks.ts'
+import { recogniseSystem } from '../plan/systems/registry.ts'
 import { readConfFolder } from '../store/conf-files.ts'
 
 /** What a folder of conf files says about the node's default network. */
@@ -41,9 +41,7 @@ export function detectDefaultNetwork(folder: string, memory: DetectionMemory): D
     } else ignored.push(`${path} is passed over: ${reason}`)
   }
   for (const { path, conflist } of files) {
-    const meta = conflist.plugins.find(
-      ({ type }) => META_PLUGIN_TYPES.has(type) || FOREIGN_META_TYPES.has(type),
-    )
+    const meta = conflist.plugins.find(({ type }) => isMetaPlugin(type))
     if (meta === undefined) {
       candidates.push({ path, conflist, system: recogniseSystem({ path, conflist, siblings }) })
     } else if (basename(path) !== NODE_CONFLIST_FILE) {

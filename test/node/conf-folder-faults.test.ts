@@ -1,10 +1,13 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { parseConflist } from '../../src/cni/conflist.ts'
 import { mountState } from '../plugin/mounted-state.ts'
 import { eventually } from '../rig/daemon.ts'
+import { ROOT } from '../rig/plexus.ts'
+import { TEST_RUN } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 import { defaultList, keptFolder } from './keeper.ts'
@@ -14,6 +17,17 @@ const LIMIT_MS = 2000
 const CHURN_MS = Number(process.env.PLEXUS_CHURN_SECONDS ?? 5) * 1000
 
 const calico = defaultList('k8s-pod-network', 'calico', 'portmap')
+
+/** Keeps a folder until its stdin ends, and prints what it says. */
+const KEEP = `
+const [module, confDir, pinFile] = process.argv.slice(1)
+const { keepDefaultNetwork } = await import(module)
+keepDefaultNetwork({
+  search: { confDir, pinFile, changed: () => {} },
+  conflist: { folder: confDir, cniVersion: '1.0.0', netConf: {}, isWanted: () => true },
+  report: (level, message) => process.stdout.write(message + '\\n'),
+})
+process.stdin.resume().on('end', () => process.exit())`
 
 /** Numbers that look random and are the same in every run. */
 function randomNumbers(seed: number): (below: number) => number {
@@ -50,6 +64,55 @@ spec('conf folder that cannot be written', (it) => {
       kept.keeper.close()
     })
   }
+})
+
+spec('conf folder of whose changes the kernel gives no notice', (it) => {
+  it('is looked at, and all is in order within the limit; that is said once', async () => {
+    const folder = tempDir('net.d')
+    const program = `echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"`
+    const child = spawn(
+      'unshare',
+      [
+        ...['--user', '--map-root-user', 'sh', '-c', program, 'sh'],
+        ...[process.execPath, '--input-type=module', '--eval', KEEP],
+        ...[join(ROOT, 'src/node/default-network-keeper.ts'), folder, join(tempDir('state'), 'pin.json')],
+      ],
+      { stdio: ['pipe', 'pipe', 'inherit'], env: { PATH: process.env.PATH, PLEXUS_TEST_RUN: TEST_RUN } },
+    )
+    let said = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    await eventually(() => assert.match(said, 'the kernel gives no notice'), 10_000)
+    const ours = join(folder, '00-plexus.conflist')
+    writeFileSync(join(folder, '10-calico.conflist'), JSON.stringify(calico))
+    for (let round = 0; round < 3; round++) {
+      await eventually(() => assert.ok(existsSync(ours)), LIMIT_MS)
+      rmSync(ours)
+    }
+    assert.is(said.split('no notice').length, 2)
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.stdin.end()
+    await ended
+  })
+})
+
+spec('conf folder of two daemons at once', (it) => {
+  it('while they differ about our list it is whole at every moment, and each writes once a second at most', async () => {
+    const old = keptFolder()
+    const young = keptFolder({ folder: old.folder, pinFile: old.pinFile, cniVersion: '1.1.0' })
+    old.put('10-calico.conflist', calico)
+    await eventually(() => assert.ok(existsSync(old.path)), LIMIT_MS)
+    const seen = new Set<number | bigint>()
+    for (const until = Date.now() + 4000; Date.now() < until; await delay(2)) {
+      parseConflist(old.list(), { what: 'list', form: 'conflist' })
+      seen.add(statSync(old.path, { bigint: true }).mtimeNs)
+    }
+    assert.ok(seen.size < 60, `${seen.size} writes in 4 s`)
+    old.keeper.close()
+    await eventually(() => assert.is(young.list().cniVersion, '1.1.0'), LIMIT_MS)
+    young.keeper.close()
+  })
 })
 
 spec('conf folder in which others write all the time', (it) => {

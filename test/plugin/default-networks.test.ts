@@ -5,6 +5,7 @@ import { delegatedTypes } from '../../src/cni/conflist.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../../src/cni/json.ts'
 import { detectDefaultNetwork } from '../../src/node/default-network-detection.ts'
 import { NOTHING_KEPT, nodeConflist } from '../../src/plan/node-conflist.ts'
+import { isMetaPlugin } from '../../src/plan/plugin-quirks.ts'
 import { matches, type NetworkSystem } from '../../src/plan/systems/network-system.ts'
 import { NETWORK_SYSTEMS, recogniseSystem } from '../../src/plan/systems/registry.ts'
 import { readConfFile } from '../../src/store/conf-files.ts'
@@ -149,6 +150,12 @@ spec('registry of network systems', (it) => {
   it('has a fixture for every system and no other', () => {
     const folders = readdirSync(FIXTURES, { withFileTypes: true }).filter((entry) => entry.isDirectory())
     assert.equal(folders.map(({ name }) => name).sort(), NETWORK_SYSTEMS.map(({ id }) => id).sort())
+  })
+
+  it('the meta-plugins in it are those that are passed over', () => {
+    for (const { id, types, isMetaPlugin: isMeta } of NETWORK_SYSTEMS) {
+      assert.is(types.some(isMetaPlugin), isMeta === true, id)
+    }
   })
 
   for (const { title, system, file, path } of fixtures) {

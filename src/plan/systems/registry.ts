@@ -33,8 +33,3 @@ const BY_DETAIL: readonly NetworkSystem[] = [
 export function recogniseSystem(file: MarkedFile): NetworkSystem | undefined {
   return BY_DETAIL.find((system) => isMarked(system, file))
 }
-
-/** Plugin types that attach several networks by themselves: none is taken for a default network unawares. */
-export const FOREIGN_META_TYPES: ReadonlySet<string> = new Set(
-  NETWORK_SYSTEMS.filter(({ isMetaPlugin }) => isMetaPlugin === true).flatMap(({ mark }) => mark.first ?? []),
-)
