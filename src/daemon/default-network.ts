@@ -40,9 +40,11 @@ const UNINSTALL_FILE = 'uninstalling'
 /** Keeps default network and list where the configuration wants it; else `undefined`. */
 export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultNetwork | undefined {
   const { conf, nodeConf, isServing, changed, report } = options
-  const { conflist, netConf } = conf
+  const { conflist } = conf
   if (conflist === undefined) return undefined
-  const isNamed = DEFAULT_NETWORK_KEYS.some((key) => key in netConf)
+  const isNamed = DEFAULT_NETWORK_KEYS.some((key) => key in conf.netConf)
+  // The shim's fallback attaches the default network alone, and may not see what the daemon's pod does.
+  const { kubeconfig: _kubeconfig, manifests: _manifests, ...netConf } = conf.netConf
   const keeper = keepDefaultNetwork({
     ...(isNamed
       ? {}

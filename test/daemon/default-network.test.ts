@@ -84,12 +84,17 @@ function assertDone(run: PlexusRun): void {
 
 spec('default network that the daemon keeps', (it) => {
   it('before there is one the daemon is not ready, then it is, and pods start', async () => {
-    const { node, daemon, path, put, runtime, steps } = await scene()
+    const { node, daemon, path, put, list, runtime, steps } = await scene()
     assert.is((await daemon.get('/readyz')).status, 503)
     assert.not.ok(existsSync(path))
     put('10-primary.conflist', defaultList('cluster-net', 'primary'))
     await soon(() => assert.ok(existsSync(path)))
     await soon(async () => assert.is((await daemon.get('/readyz')).status, 200))
+    // What the fallback needs without the daemon; not what only the daemon can read.
+    const { stateDir, confDir } = node
+    const { stateDir: state, confDir: conf, defaultNetwork, manifests } = list().plugins[0] ?? {}
+    assert.equal([state, conf, manifests], [stateDir, confDir, undefined])
+    assert.is(defaultNetwork, join(confDir, '10-primary.conflist'))
     const pod = await node.pod()
     assertDone(await runtime('ADD', pod))
     assert.equal(steps(), ['primary ADD'])
