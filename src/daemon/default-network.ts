@@ -57,7 +57,8 @@ export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultN
     report,
   })
   return {
-    keys: () => (keeper.network === undefined ? {} : { defaultNetwork: keeper.network.path }),
+    // While the network is missing no other file stands in for it.
+    keys: () => (keeper.path === undefined ? {} : { defaultNetwork: keeper.path }),
     knownFile: (path) => (keeper.network?.path === path ? keeper.network : undefined),
     get fault() {
       return keeper.fault

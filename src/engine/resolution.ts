@@ -146,7 +146,9 @@ function firstFile(directory: string): Found {
 function fileAt(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat === undefined)
-    throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`)
+    throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`, {
+      hint: 'start the CNI that writes this file, or name another one by "defaultNetwork"',
+    })
   if (!stat.isDirectory()) return path
   const [first] = listConfFiles(path)
   if (first === undefined)

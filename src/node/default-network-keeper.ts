@@ -15,6 +15,8 @@ import { type NodeConflistFile, openNodeConflistFile, type PutOutcome } from './
 export interface DefaultNetworkKeeper {
   /** The default network as it is now; `undefined` while there is none. */
   readonly network: Candidate | undefined
+  /** Where it is, or was and is waited for. */
+  readonly path: string | undefined
   /** Files that were passed over, each with the reason. */
   readonly ignored: readonly string[]
   /** Why our list is not as it should be; `undefined` when it is, or none is wanted. */
@@ -218,6 +220,9 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   return {
     get network() {
       return detection?.chosen
+    },
+    get path() {
+      return detection?.chosen?.path ?? pin?.path
     },
     get ignored() {
       return detection?.ignored ?? []

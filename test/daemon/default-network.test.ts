@@ -122,6 +122,35 @@ spec('default network that the daemon keeps', (it) => {
     await daemon.stop()
   })
 
+  it('while it is missing nothing that lay beside it stands in for it, not after a restart either', async () => {
+    const { node, installation, daemon, put, remove, list, runtime, steps } = await scene()
+    stubPlugin(node.binDir, 'calico')
+    const calico = defaultList('k8s-pod-network', 'calico')
+    put('10-calico.conflist', calico)
+    await soon(() => void list())
+    put('05-podman.conflist', defaultList('podman', 'other'))
+    await soon(() =>
+      assert.ok(daemon.log().some(({ msg }) => String(msg).includes('05-podman.conflist is passed'))),
+    )
+    remove('10-calico.conflist')
+    await soon(async () => assert.is((await daemon.get('/readyz')).status, 503))
+    await daemon.stop()
+    const again = await installation.start()
+    const { status, body } = await again.get('/readyz')
+    assert.is(status, 503)
+    assert.match(body, '10-calico.conflist does not exist')
+    const pod = await node.pod()
+    const refused = await runtime('ADD', pod)
+    assert.is(refused.status, 1)
+    assert.match(refused.stdout, '10-calico.conflist does not exist')
+    put('10-calico.conflist', calico)
+    await soon(async () => assert.is((await again.get('/readyz')).status, 200))
+    assertDone(await runtime('ADD', pod))
+    assertDone(await runtime('DEL', pod))
+    assert.equal(steps(), ['calico ADD', 'calico DEL'])
+    await again.stop()
+  })
+
   it('a half-written file does not fail a pod', async () => {
     const { node, daemon, put, list, runtime, steps } = await scene()
     put('10-primary.conflist', defaultList('cluster-net', 'primary'))

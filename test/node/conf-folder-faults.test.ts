@@ -13,7 +13,7 @@ import { spec } from '../spec.ts'
 import { defaultList, keptFolder } from './keeper.ts'
 
 const LIMIT_MS = 2000
-/** How long the folder is churned: `PLEXUS_CHURN_SECONDS=600` for the whole run. */
+/** How long the folder is churned. The whole run: `PLEXUS_CHURN_SECONDS=600 node test/node/conf-folder-faults.test.ts`. */
 const CHURN_MS = Number(process.env.PLEXUS_CHURN_SECONDS ?? 5) * 1000
 
 const calico = defaultList('k8s-pod-network', 'calico', 'portmap')
