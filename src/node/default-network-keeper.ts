@@ -72,6 +72,8 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   /** Stays when the network goes: our list does so too. */
   let lastGood: Candidate | undefined
   let missingSince: number | undefined
+  let isPinWritten = true
+  let pinNotBefore = 0
   let fault: string | undefined
   let writes: number[] = []
   let notBefore = 0
@@ -120,29 +122,42 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   const announce = (confDir: string, from: Candidate | undefined, to: Candidate | undefined): void => {
     if (to === undefined) {
       const why = from === undefined ? 'there is none yet' : `${from.path} is gone or no longer valid`
-      options.report(
-        'warn',
-        `no default network in ${confDir}: ${why}; pods wait until the default CNI writes its file`,
-      )
+      const text = `no default network in ${confDir}: ${why}; pods wait until the default CNI writes its file`
+      say.once('warn', text, text)
       return
     }
     const system = to.system === undefined ? 'no system that Plexus knows' : to.system.title
     const title = `"${to.conflist.name}" of ${to.path} (${system})`
-    if (from !== undefined && isSameNetwork(from, to)) {
-      options.report('info', `the default network ${title} has a new configuration: it counts for new pods`)
-    } else if (from === undefined) options.report('info', `the default network is ${title}`)
-    else {
-      const was = `"${from.conflist.name}" of ${from.path}`
-      options.report('warn', `the default network is now ${title}; it was ${was}, which is gone`)
+    const was = from === undefined ? '' : `"${from.conflist.name}" of ${from.path}`
+    if (from === undefined) say.once('info', title, `the default network is ${title}`)
+    else if (isSameNetwork(from, to)) {
+      const text = `the default network ${title} has a new configuration: it counts for new pods`
+      say.once('info', text, text)
+    } else {
+      const text = `the default network is now ${title}; it was ${was}, which is gone`
+      say.once('warn', text, text)
     }
   }
+  /** At once when another network is chosen; what lies beside it may change all the time. */
   const rememberPin = (pinFile: string, next: NetworkPin | undefined): void => {
-    if (next === undefined || JSON.stringify(next) === JSON.stringify(pin)) return
-    pin = next
+    if (next !== undefined && JSON.stringify(next) !== JSON.stringify(pin)) {
+      if (pin === undefined || next.name !== pin.name || next.type !== pin.type) pinNotBefore = 0
+      pin = next
+      isPinWritten = false
+    }
+    if (isPinWritten || pin === undefined) return
+    const now = performance.now()
+    if (now < pinNotBefore) {
+      later(pinNotBefore - now)
+      return
+    }
+    pinNotBefore = now + WRITE_INTERVAL_MS
     try {
       mkdirSync(dirname(pinFile), { recursive: true, mode: 0o700 })
-      writeDurably(pinFile, `${JSON.stringify(next)}\n`, 0o600)
+      writeDurably(pinFile, `${JSON.stringify(pin)}\n`, 0o600)
+      isPinWritten = true
     } catch (error) {
+      later(WRITE_INTERVAL_MS)
       const { message } = toCniError(error)
       say.once('warn', 'pin', `the choice of the default network cannot be remembered: ${message}`)
     }
@@ -231,6 +246,8 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
       return fault
     },
     close() {
+      pinNotBefore = 0
+      if (search !== undefined) rememberPin(search.pinFile, pin)
       isClosed = true
       clearTimeout(timer)
       for (const watch of watches) watch.close()

@@ -151,6 +151,7 @@ spec('conf folder in which others write all the time', (it) => {
       assert.match(JSON.stringify(own), /"bandwidth":true/)
       assert.is(own?.defaultNetwork, at('10-calico.conflist'))
     }, LIMIT_MS)
-    assert.ok(kept.said.length < 60, `${kept.said.length} lines were said`)
+    const most = 60 * (1 + CHURN_MS / 60_000)
+    assert.ok(kept.said.length < most, `${kept.said.length} lines were said`)
   })
 })

@@ -122,6 +122,17 @@ spec('default network that is kept', (it) => {
     await soon(() => assert.is(without.keeper.network?.conflist.name, 'k8s-pod-network'))
   })
 
+  it('a memory that cannot be written is told of, and is written when that is over', async () => {
+    const stateDir = join(tempDir('state'), 'not-a-folder')
+    writeFileSync(stateDir, '')
+    const kept = keptFolder({ pinFile: join(stateDir, 'default-network.json') })
+    kept.put('10-calico.conflist', calico)
+    await soon(() => assertThere(kept))
+    assert.match(kept.said.join('\n'), 'warn: the choice of the default network cannot be remembered')
+    rmSync(stateDir)
+    await soon(() => assert.is(JSON.parse(readFileSync(kept.pinFile, 'utf8')).name, 'k8s-pod-network'))
+  })
+
   it('a damaged memory is told of and chosen anew', async () => {
     const kept = await calicoFolder()
     kept.keeper.close()
@@ -166,6 +177,16 @@ spec('default network that is kept', (it) => {
     // The new folder is watched too, not only looked at when it came.
     rmSync(kept.path)
     await soon(() => assertThere(kept))
+  })
+
+  it('a file that is a link counts by what it leads to, also when only that changes', async () => {
+    const target = join(tempDir('target'), 'calico.json')
+    const kept = keptFolder()
+    writeFileSync(target, JSON.stringify(calico))
+    symlinkSync(target, join(kept.folder, '10-calico.conflist'))
+    await soon(() => assertThere(kept))
+    writeFileSync(target, JSON.stringify(defaultList('k8s-pod-network', 'calico', 'bandwidth')))
+    await soon(() => assert.equal(capabilities(kept), ['bandwidth', ANNOTATIONS]))
   })
 
   it('plugins of the folder beside a list belong to it', async () => {
