@@ -58,7 +58,7 @@ export const AZURE: NetworkSystem = {
     },
     {
       quirk: 'A crash can leave the lock of `/var/run/azure-vnet.json`.',
-      remedy: 'Remove `/var/run/azure-vnet.json.lock` when no azure-vnet runs.',
+      remedy: 'Remove `azure-vnet.json.lock` below `/var/run` when no azure-vnet runs.',
     },
   ],
   extra: { works: false, because: 'Its state knows one interface for each pod.' },
@@ -207,7 +207,7 @@ export const GKE: NetworkSystem = {
   id: 'gke',
   title: 'GKE',
   files: ['10-gke-ptp.conflist', '10-gke-*.conflist'],
-  types: ['gke', 'ptp', 'host-local', 'cilium-cni', 'portmap', 'bandwidth'],
+  types: ['ptp', 'gke', 'host-local', 'cilium-cni', 'portmap', 'bandwidth'],
   mark: { file: true },
   cniVersion: '0.3.1, newer 1.1.0',
   portMappings: 'plugin',
