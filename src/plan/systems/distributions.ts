@@ -38,10 +38,10 @@ export const RKE2: NetworkSystem = {
   quirks: [
     {
       quirk: 'Its own chart of Multus writes `00-multus.conf`, which sorts before our file.',
-      remedy: 'Take `multus` out of `cni` in rke2’s configuration.',
+      remedy: "Take `multus` out of `cni` in rke2's configuration.",
     },
     {
-      quirk: 'With SELinux a container may not write into the host’s folders.',
+      quirk: "With SELinux a container may not write into the host's folders.",
       remedy: 'Run the init step with the SELinux options of the overlay for rke2.',
     },
   ],
@@ -83,7 +83,7 @@ export const MINIKUBE: NetworkSystem = {
   notReady: 'there is no conf file until minikube has written it',
   quirks: [
     {
-      quirk: 'It renames the distribution’s conf files to `*.mk_disabled`.',
+      quirk: "It renames the distribution's conf files to `*.mk_disabled`.",
       remedy: 'Nothing to do: ours is written later, and put back if it is renamed.',
     },
     {
@@ -91,5 +91,5 @@ export const MINIKUBE: NetworkSystem = {
       remedy: 'See kindnet.',
     },
   ],
-  extra: { works: false, because: 'The bridge is the node’s own; make one of another name.' },
+  extra: { works: false, because: "The bridge is the node's own; make one of another name." },
 }

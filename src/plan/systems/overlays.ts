@@ -55,8 +55,8 @@ export const CANAL: NetworkSystem = {
       remedy: 'Do not copy its `ipam` into another network.',
     },
     {
-      quirk: 'The MTU has to be that of flannel’s VXLAN: 1450 on a link of 1500.',
-      remedy: 'Set `veth_mtu` in Canal’s ConfigMap.',
+      quirk: "The MTU has to be that of flannel's VXLAN: 1450 on a link of 1500.",
+      remedy: "Set `veth_mtu` in Canal's ConfigMap.",
     },
   ],
   extra: { works: true, because: 'As Calico, with an `ipam` that has a subnet of its own.' },
@@ -104,7 +104,7 @@ export const CILIUM: NetworkSystem = {
   quirks: [
     {
       quirk: 'Its agent renames every other conf file to `*.cilium_bak` by default, ours too.',
-      remedy: 'Set `cni.exclusive=false` in Cilium’s Helm values; see Cilium, exclusive mode.',
+      remedy: "Set `cni.exclusive=false` in Cilium's Helm values; see Cilium, exclusive mode.",
     },
     {
       quirk: 'Host ports and bandwidth are done by the agent.',
@@ -130,15 +130,15 @@ export const CILIUM_CHAINING: NetworkSystem = {
   notReady: 'unable to connect to Cilium agent',
   quirks: [
     {
-      quirk: 'With `cni-chaining-target` the agent looks for a conf file by the network’s name.',
+      quirk: "With `cni-chaining-target` the agent looks for a conf file by the network's name.",
       remedy: 'Never give our list the name of the target; it is `plexus` unless it was named.',
     },
     {
       quirk: '`CNI PrevResult supplied, but not in chaining mode`: the entry lacks `chaining-mode`.',
-      remedy: 'Set `cni-chaining-mode`, and keep the network’s name as Cilium writes it.',
+      remedy: "Set `cni-chaining-mode`, and keep the network's name as Cilium writes it.",
     },
   ],
-  extra: { works: false, because: 'Its endpoint is the pod’s; there is one for each pod.' },
+  extra: { works: false, because: "Its endpoint is the pod's; there is one for each pod." },
 }
 
 export const CILIUM_EXCLUSIVE: NetworkSystem = {
@@ -156,7 +156,7 @@ export const CILIUM_EXCLUSIVE: NetworkSystem = {
     {
       quirk: 'Pods start with `eth0` alone and no error: our file has become `*.cilium_bak`.',
       remedy:
-        'Set `cni.exclusive=false` in Cilium’s Helm values and restart its agent; until then the daemon puts our file back.',
+        "Set `cni.exclusive=false` in Cilium's Helm values and restart its agent; until then the daemon puts our file back.",
     },
     {
       quirk: 'Files that Cilium has renamed stay when the mode is off.',
@@ -278,7 +278,7 @@ export const OVN_KUBERNETES: NetworkSystem = {
   ],
   extra: {
     works: true,
-    because: 'With `topology`, and `netAttachDefName` equal to the NAD’s own `namespace/name`.',
+    because: "With `topology`, and `netAttachDefName` equal to the NAD's own `namespace/name`.",
   },
 }
 
@@ -305,7 +305,7 @@ export const KINDNET: NetworkSystem = {
   ],
   extra: {
     works: true,
-    because: '`ptp` with another `dataDir` than kindnet’s, and without the default route.',
+    because: "`ptp` with another `dataDir` than kindnet's, and without the default route.",
   },
 }
 
@@ -330,5 +330,5 @@ export const KUBE_ROUTER: NetworkSystem = {
       remedy: 'Nothing to do for ours, a `.conflist`; keep conf files of others as lists too.',
     },
   ],
-  extra: { works: false, because: 'The bridge `kube-bridge` is the node’s own.' },
+  extra: { works: false, because: "The bridge `kube-bridge` is the node's own." },
 }

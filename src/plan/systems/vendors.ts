@@ -31,12 +31,12 @@ export const AWS: NetworkSystem = {
     },
     {
       quirk: '`add cmd: failed to assign an IP address to container`: the subnet or the ENI is full.',
-      remedy: 'Give the node’s subnet or instance more addresses.',
+      remedy: "Give the node's subnet or instance more addresses.",
     },
   ],
   extra: {
     works: false,
-    because: 'Its addresses belong to the pod’s one interface; see its multi-NIC mode.',
+    because: "Its addresses belong to the pod's one interface; see its multi-NIC mode.",
   },
 }
 
@@ -81,7 +81,7 @@ export const NSX: NetworkSystem = {
       remedy: 'Nothing to do: the daemon puts our file back.',
     },
     {
-      quirk: 'A pod of the same name, made while NCP is down, gets the old one’s network.',
+      quirk: "A pod of the same name, made while NCP is down, gets the old one's network.",
       remedy: 'Wait for NCP before the pod is made again.',
     },
   ],
@@ -109,7 +109,7 @@ export const ACI: NetworkSystem = {
       remedy: 'Nothing to do: the entry stays when our file is written.',
     },
   ],
-  extra: { works: false, because: 'The endpoint is the pod’s.' },
+  extra: { works: false, because: "The endpoint is the pod's." },
 }
 
 export const HYBRIDNET: NetworkSystem = {
@@ -196,7 +196,7 @@ export const TERWAY: NetworkSystem = {
   notReady: 'dial unix /var/run/eni/eni.socket',
   quirks: [
     {
-      quirk: 'The `bandwidth` capability is its own plugin’s.',
+      quirk: "The `bandwidth` capability is its own plugin's.",
       remedy: 'Do not add the `bandwidth` plugin.',
     },
   ],
