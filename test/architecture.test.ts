@@ -17,7 +17,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   journal: ['cni', 'executor'],
   store: ['cni', 'network'],
   engine: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store'],
-  daemon: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
+  daemon: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine', 'node'],
   node: ['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
   webhook: ['cni', 'config', 'network', 'plan', 'validation', 'executor', 'journal', 'store', 'engine'],
   cli: [

@@ -7,8 +7,12 @@ const {
   runtimeConfig: _runtime,
   prevResult: _prev,
   capabilities: _caps,
+  calledByRuntime: _called,
   ...shared
 } = netConfSchema.properties
+
+/** Versions of lists. */
+const CONFLIST_VERSIONS = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const
 
 /**
  * JSON Schema of the daemon's configuration file: the net-conf's keys but those that belong to one request,
@@ -32,6 +36,19 @@ export const daemonConfSchema = {
       minimum: 1,
       maximum: 1024,
       description: 'ADDs that run at once; the others wait, fair among namespaces.',
+    },
+    installConflist: {
+      type: 'boolean',
+      description: 'Whether the daemon keeps `00-plexus.conflist` in `conflistDir`.',
+    },
+    conflistDir: {
+      type: 'string',
+      pattern: '^/',
+      description: "The runtime's folder of conf files.",
+    },
+    runtimeCniVersion: {
+      enum: CONFLIST_VERSIONS,
+      description: "Highest CNI version that the node's runtime speaks.",
     },
     drainTimeout: {
       type: 'number',

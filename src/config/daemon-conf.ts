@@ -1,6 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
+import type { CniVersion } from '../cni/version.ts'
 import { daemonConfSchema } from './daemon-conf-schema.ts'
 import { LOG_LEVELS, parseNetConf, withNumbers } from './net-conf.ts'
 import { schemaError } from './schema-error.ts'
@@ -17,6 +18,8 @@ export interface DaemonConf {
   readonly errandIntervalMs: number
   readonly publishWaitMs: number
   readonly publishEvents: 'all' | 'failures' | 'none'
+  /** Where and in which version the runtime's list is kept; `undefined` when somebody else does that. */
+  readonly conflist: { readonly folder: string; readonly cniVersion: CniVersion } | undefined
   /** The net-conf's keys in the file: they win over those on stdin. */
   readonly netConf: JsonObject
   /** What is worth telling though it is no fault: keys without effect. */
@@ -33,6 +36,9 @@ export const DAEMON_CONF_DEFAULTS = {
   errandInterval: 60,
   publishWait: 0,
   publishEvents: 'all',
+  installConflist: false,
+  conflistDir: '/etc/cni/net.d',
+  runtimeCniVersion: '1.0.0',
 } as const
 
 const OWN_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS)]
@@ -80,6 +86,9 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
     errandIntervalMs: Math.round(raw.errandInterval * 1000),
     publishWaitMs: Math.round(raw.publishWait * 1000),
     publishEvents: raw.publishEvents,
+    conflist: raw.installConflist
+      ? { folder: raw.conflistDir, cniVersion: raw.runtimeCniVersion }
+      : undefined,
     netConf,
     warnings: Object.entries(INEFFECTIVE_KEYS)
       .filter(([key]) => key in value)

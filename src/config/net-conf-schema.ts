@@ -82,6 +82,11 @@ export const netConfSchema = {
       ...text,
       description: 'Name of a further chain, from `<folder of defaultNetwork>/<name>/*.conf`.',
     },
+    calledByRuntime: {
+      ...names,
+      description:
+        'Plugin types that the list of the runtime calls itself: the default network leaves them out.',
+    },
     retryDeleteOnError: {
       ...flag,
       description: "Multus's key; a failed DEL is always kept for a retry here.",

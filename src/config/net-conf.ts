@@ -27,6 +27,8 @@ export interface NetConf {
   readonly globalNamespaces: readonly string[]
   readonly readinessIndicatorFile: string | undefined
   readonly auxiliaryChain: string | undefined
+  /** Plugin types beside ours in the runtime's list: the default network must not call them again. */
+  readonly calledByRuntime: readonly string[]
   readonly result: 'merged' | 'default-network'
   readonly strictCapabilities: boolean
   readonly parallel: boolean
@@ -133,6 +135,7 @@ export function parseNetConf(conf: JsonObject): NetConf {
       .filter((namespace) => namespace !== ''),
     readinessIndicatorFile: text('readinessindicatorfile'),
     auxiliaryChain: text('auxiliaryCNIChainName'),
+    calledByRuntime: list('calledByRuntime') ?? [],
     result: (raw.result as NetConf['result'] | undefined) ?? NET_CONF_DEFAULTS.result,
     strictCapabilities: flag('strictCapabilities'),
     parallel: flag('parallel'),

@@ -13,6 +13,7 @@ import { openAdmission } from './admission.ts'
 import { openAgents } from './agents.ts'
 import { openClusterStores } from './cluster-stores.ts'
 import { watchConfFile } from './conf-file.ts'
+import { DEFAULT_NETWORK_KEYS, type KeptDefaultNetwork, openDefaultNetwork } from './default-network.ts'
 import { AGENT_LIMITS, openErrands, SHIM_LIMITS } from './errands.ts'
 import { watchEventLoopDelay } from './event-loop-delay.ts'
 import { failedAttempt } from './failed-attempt.ts'
@@ -43,8 +44,6 @@ const KEPT_CONFS = 64
 const HELLO_GRACE_MS = 1000
 /** What is under way to the API server gets there within this, if it answers. */
 const PUBLISH_GRACE_MS = 1000
-/** Keys of which one says what the default network is. */
-const DEFAULT_NETWORK_KEYS: readonly string[] = ['defaultNetwork', 'clusterNetwork', 'delegates']
 
 /**
  * Starts the daemon: configuration, recovery from the journal, socket last, so that a shim that connects
@@ -61,6 +60,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.level = conf.logLevel
       confs.clear()
       delConfs.clear()
+      defaultNetwork?.close()
+      defaultNetwork = keepDefault()
       nodeConf = undefined
       void clusters.close(currentConf())
       clusters.of(currentConf())
@@ -85,6 +86,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const silent = new Set<Socket>()
   const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
   let active = 0
+  let isServing = false
   let isStopping = false
   let socketServer: SocketServer | undefined
   /** A daemon that has taken over publishes what is left. */
@@ -95,12 +97,27 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   let passed: { readonly key: string; readonly conf: JsonObject } | undefined
   let nodeConf: NetConf | undefined
   const currentConf = (): NetConf => {
-    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, watch.conf.netConf))
+    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, daemonKeys()))
     return nodeConf
   }
   const stateDir = (): string => currentConf().stateDir
+  const daemonKeys = (): JsonObject => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() })
+  const keepDefault = (): KeptDefaultNetwork | undefined =>
+    openDefaultNetwork({
+      conf: watch.conf,
+      nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
+      isServing: () => isServing && !isStopping && nodeReadiness.folderFault(currentConf()) === undefined,
+      changed: () => {
+        confs.clear()
+        delConfs.clear()
+        nodeConf = undefined
+      },
+      report: (level, message) => log[level](message),
+    })
   const isNetworkKnown = (): boolean =>
-    passed !== undefined || DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
+    passed !== undefined ||
+    defaultNetwork !== undefined ||
+    DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
   const errands = openErrands({
     intervalMs: () => watch.conf.errandIntervalMs,
     done: (outcome, key, reason) => {
@@ -125,11 +142,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     const { runtimeConfig, prevResult, ...rest } = request.stdin
     const key = JSON.stringify(rest)
     const isDel = request.command === 'DEL'
-    const whole = overlayNetConf(request.stdin, watch.conf.netConf)
+    const keys = daemonKeys()
+    const whole = overlayNetConf(request.stdin, keys)
     const kept = isDel ? delConfs : confs
     // What is recorded is undone whatever the net-conf has become.
     const parse = isDel ? parseDelConf : parseNetConf
-    const known = kept.get(key) ?? parse(overlayNetConf(rest, watch.conf.netConf))
+    const known = kept.get(key) ?? parse(overlayNetConf(rest, keys))
     if (kept.size > KEPT_CONFS) kept.clear()
     kept.set(key, known)
     const conf = withRequestValues(known, whole) ?? parse(whole)
@@ -144,6 +162,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     return conf
   }
   const nodeReadiness = openReadiness(clusters.of)
+  let defaultNetwork = keepDefault()
   const stoppingFault = (): CniError | undefined =>
     isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
   let lastFault: string | undefined
@@ -155,7 +174,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       else log.warn({ reason: fault.message }, 'daemon is not ready')
     }
     // What is known is served: without its configuration's last change, or the API server, it goes on.
-    const notes = [watch.fault, clusters.fault].filter((note) => note !== undefined)
+    const notes = [watch.fault, clusters.fault, defaultNetwork?.fault].filter((note) => note !== undefined)
     const reason = fault?.message ?? ['ready', ...notes].join('; ')
     return { isReady: fault === undefined, reason: oneLine(reason) }
   }
@@ -191,6 +210,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       conf: requestConf,
       store: clusters.of,
       publishWaitMs: () => watch.conf.publishWaitMs,
+      knownFile: (path) => defaultNetwork?.knownFile(path),
       begun: () => {
         silent.delete(socket)
         active++
@@ -247,6 +267,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
+    defaultNetwork?.close()
     void clusters.close()
     http?.close()
     endDelayWatch()
@@ -266,6 +287,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     close()
     throw error
   }
+  isServing = true
   log.info({ socket: watch.conf.socket, httpPort: http?.port }, 'daemon is ready')
 
   return {

@@ -19,6 +19,7 @@ import {
 import { type FoundPlugins, type RemoteExecutor, remoteExecutor } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import type { ConfFile } from '../store/conf-files.ts'
 import type { Admission } from './admission.ts'
 import type { AgentSession } from './agents.ts'
 import type { Newcomers } from './newcomers.ts'
@@ -31,6 +32,8 @@ export interface SessionServices {
   store(conf: NetConf): ClusterStore | undefined
   /** How long an answer waits for its publication. */
   publishWaitMs(): number
+  /** A conf file that is watched. */
+  knownFile(path: string): ConfFile | undefined
   /** Called when a session begins and when it is over. */
   begun(): void
   ended(): void
@@ -193,6 +196,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
         executor: session.executor,
         journal: openJournalDir(conf.stateDir),
         store: services.store(conf),
+        knownFile: services.knownFile,
         signal: session.signal,
         now: () => performance.now(),
         startedAt: start,

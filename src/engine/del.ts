@@ -92,12 +92,12 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
 
 async function resolveDefault(
   requested: Parameters<typeof resolveNetworks>[0],
-  { conf, store, warn }: EngineContext,
+  context: EngineContext,
 ): ReturnType<typeof resolveNetworks> {
   try {
-    return await resolveNetworks(requested, { conf, store })
+    return await resolveNetworks(requested, context)
   } catch (error) {
-    warn(`the default network cannot be looked up: ${toCniError(error).message}`)
+    context.warn(`the default network cannot be looked up: ${toCniError(error).message}`)
     return []
   }
 }

@@ -3,6 +3,7 @@ import type { NetConf } from '../config/net-conf.ts'
 import type { Executor } from '../executor/executor.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import type { ConfFile } from '../store/conf-files.ts'
 
 /** What one request works with. The caller holds the container's lock (GC: the lock of all). */
 export interface EngineContext {
@@ -12,6 +13,8 @@ export interface EngineContext {
   readonly journal: Journal
   /** `undefined` when the net-conf names no cluster. */
   readonly store: ClusterStore | undefined
+  /** A conf file that is watched, as it was last valid: nothing is read anew for it. */
+  readonly knownFile?: ((path: string) => ConfFile | undefined) | undefined
   /** Aborted when the runtime wants the call to end. */
   readonly signal: AbortSignal
   /** Milliseconds on a clock that never jumps. */

@@ -26,7 +26,7 @@ export interface PlannedRequest {
  * @throws {CniError} Every fault that can be known before anything runs, in one error that names the pod.
  */
 export async function planRequest(context: EngineContext): Promise<PlannedRequest> {
-  const { request, conf, executor, store, warn } = context
+  const { request, conf, executor, warn } = context
   for (const warning of conf.warnings) warn(warning)
   if (conf.readinessIndicatorFile !== undefined) {
     await waitForReadiness(conf.readinessIndicatorFile, conf.readinessTimeoutMs, context.signal)
@@ -37,7 +37,7 @@ export async function planRequest(context: EngineContext): Promise<PlannedReques
   try {
     const { networks: requested, warnings } = chooseNetworks(conf, pod)
     for (const warning of warnings) warn(warning)
-    const networks = await resolveNetworks(requested, { conf, store })
+    const networks = await resolveNetworks(requested, context)
     const types = networks.flatMap(
       ({ conflist }) =>
         conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [],

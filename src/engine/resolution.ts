@@ -6,7 +6,7 @@ import { parseJson } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { ResolvedNetwork } from '../plan/plan-attachments.ts'
-import { META_PLUGIN_TYPES } from '../plan/plugin-quirks.ts'
+import { isMetaPlugin } from '../plan/plugin-quirks.ts'
 import type { RequestedNetwork } from '../plan/requested-network.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import {
@@ -16,12 +16,14 @@ import {
   readChainFolder,
   readConfFile,
 } from '../store/conf-files.ts'
+import type { EngineContext } from './engine.ts'
 
 /** Where configurations are looked for. */
 export interface ResolutionSources {
   readonly conf: Pick<NetConf, 'confDirs'>
   /** `undefined` when no cluster is configured: then no NAD can be had. */
   readonly store: ClusterStore | undefined
+  readonly knownFile?: EngineContext['knownFile']
 }
 
 interface Found {
@@ -76,7 +78,7 @@ async function fetchNad(
 function find(
   requested: RequestedNetwork,
   nad: NetworkAttachmentDefinition | undefined,
-  { conf, store }: ResolutionSources,
+  { conf, store, knownFile }: ResolutionSources,
 ): Found | undefined {
   const { reference } = requested
   switch (reference.kind) {
@@ -89,7 +91,7 @@ function find(
       return { conflist: file.conflist, source: `file ${file.path}`, warnings: ignored }
     }
     case 'path': {
-      const { path, conflist } = readConfFile(fileAt(reference.path))
+      const { path, conflist } = knownFile?.(reference.path) ?? readConfFile(fileAt(reference.path))
       return { conflist, source: `file ${path}` }
     }
     case 'inline': {
@@ -138,7 +140,7 @@ function parsedOnce(owner: object, parse: () => Conflist): Conflist {
 }
 
 function firstFile(directory: string): Found {
-  const { file, ignored } = findFirstConf(directory, (type) => META_PLUGIN_TYPES.has(type))
+  const { file, ignored } = findFirstConf(directory, isMetaPlugin)
   if (file !== undefined) return { conflist: file.conflist, source: `file ${file.path}`, warnings: ignored }
   throw new CniError(
     CniErrorCode.InvalidNetworkConfig,
@@ -153,7 +155,9 @@ function firstFile(directory: string): Found {
 function fileAt(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat === undefined)
-    throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`)
+    throw new CniError(CniErrorCode.InvalidNetworkConfig, `cannot find network: ${path} does not exist`, {
+      hint: 'start the CNI that writes this file, or name another one by "defaultNetwork"',
+    })
   if (!stat.isDirectory()) return path
   const [first] = listConfFiles(path)
   if (first === undefined)

@@ -19,7 +19,7 @@ import { resolveNetworks } from './resolution.ts'
  * @throws {CniError} NotAvailable with the reason; a delegate's own code untouched.
  */
 export async function status(context: EngineContext): Promise<void> {
-  const { conf, request, executor, store } = context
+  const { conf, request, executor } = context
   if (conf.readinessIndicatorFile !== undefined && !existsSync(conf.readinessIndicatorFile)) {
     throw notAvailable(
       `readinessindicatorfile ${conf.readinessIndicatorFile} is missing: the default network is not ready`,
@@ -28,7 +28,7 @@ export async function status(context: EngineContext): Promise<void> {
   let attachment: PlannedAttachment | undefined
   try {
     const [requested] = chooseNetworks(conf, undefined).networks
-    const networks = await resolveNetworks(requested === undefined ? [] : [requested], { conf, store })
+    const networks = await resolveNetworks(requested === undefined ? [] : [requested], context)
     const types = networks.flatMap(
       ({ conflist }) =>
         conflist?.plugins.flatMap((plugin) => executedTypes({ type: plugin.type, conf: plugin })) ?? [],

@@ -71,7 +71,7 @@ export function planAttachments(input: PlanInput): Plan {
         : planAttachment(
             index,
             network,
-            network.conflist,
+            onceCalled(network.conflist, network, conf),
             names.ifNames[index] ?? '',
             input,
             grants.get(index),
@@ -91,6 +91,12 @@ export function planAttachments(input: PlanInput): Plan {
     if (planned !== undefined) attachments.push(planned.attachment)
   }
   return { attachments: withOrder(attachments), faults, warnings, missing }
+}
+
+/** The default network without the plugins that the runtime calls itself, unless nothing would be left. */
+function onceCalled(conflist: Conflist, { requested }: ResolvedNetwork, conf: NetConf): Conflist {
+  const plugins = conflist.plugins.filter(({ type }) => !conf.calledByRuntime.includes(type))
+  return requested.isDefault && plugins.length > 0 ? { ...conflist, plugins } : conflist
 }
 
 /** How messages name a network: with its NAD or the place its configuration came from. */

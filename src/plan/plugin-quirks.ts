@@ -4,6 +4,14 @@ import type { PlannedPlugin } from './plan.ts'
 /** Plugin types that are a meta-plugin of Multus or Plexus: delegating to one would never end. */
 export const META_PLUGIN_TYPES: ReadonlySet<string> = new Set(['plexus', 'multus', 'multus-shim'])
 
+/** Meta-plugins of others: they may be delegated to, but only by name. */
+const FOREIGN_META_TYPES: ReadonlySet<string> = new Set(['danm'])
+
+/** Whether a plugin attaches several networks by itself: none is taken for the default network by its place. */
+export function isMetaPlugin(type: string): boolean {
+  return META_PLUGIN_TYPES.has(type) || FOREIGN_META_TYPES.has(type)
+}
+
 /** Types that read the CNI_ARGS key `MAC` where they have no `mac` capability. */
 const MAC_ARG_READERS: ReadonlySet<string> = new Set(['bridge', 'macvlan', 'tap', 'tuning', 'sriov', 'ovs'])
 

@@ -18,6 +18,8 @@ export interface ConfSearch {
 }
 
 const EXTENSIONS: readonly string[] = ['.conf', '.conflist', '.json']
+/** More than any configuration has. */
+const LIMIT_BYTES = 1024 * 1024
 
 /**
  * Paths of a folder's conf files in byte order of their names; a missing folder has none. The extension
@@ -123,6 +125,23 @@ export function findFirstConf(directory: string, isMetaPlugin: (type: string) =>
   return { file: undefined, ignored }
 }
 
+/** All valid files of a folder in byte order, and the ones that are none with the reason. */
+export function readConfFolder(directory: string): {
+  readonly files: readonly ConfFile[]
+  readonly ignored: readonly { readonly path: string; readonly reason: string }[]
+} {
+  const files: ConfFile[] = []
+  const ignored: { path: string; reason: string }[] = []
+  for (const path of listConfFiles(directory)) {
+    try {
+      files.push(readConfFile(path))
+    } catch (error) {
+      ignored.push({ path, reason: toCniError(error).message })
+    }
+  }
+  return { files, ignored }
+}
+
 function tryRead(path: string, ignored: string[]): ConfFile | undefined {
   try {
     return readConfFile(path)
@@ -135,6 +154,10 @@ function tryRead(path: string, ignored: string[]): ConfFile | undefined {
 function readJsonFile(path: string): unknown {
   let text: string
   try {
+    const stat = statSync(path)
+    // Reading anything else might never end.
+    if (!stat.isFile()) throw new Error('it is no regular file')
+    if (stat.size > LIMIT_BYTES) throw new Error(`it has more than ${LIMIT_BYTES} bytes`)
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw new CniError(CniErrorCode.Io, `file ${path} cannot be read: ${toCniError(error).message}`, {

@@ -28,6 +28,7 @@ spec('net-conf', (it) => {
       globalNamespaces: ['default'],
       readinessIndicatorFile: undefined,
       auxiliaryChain: undefined,
+      calledByRuntime: [],
       result: 'merged',
       strictCapabilities: true,
       parallel: false,
@@ -96,6 +97,7 @@ spec('net-conf', (it) => {
     ['prevResult null as absent', { prevResult: null }, { prevResult: undefined }],
     ['readinessindicatorfile', { readinessindicatorfile: '/r' }, { readinessIndicatorFile: '/r' }],
     ['auxiliaryCNIChainName', { auxiliaryCNIChainName: 'aux' }, { auxiliaryChain: 'aux' }],
+    ['calledByRuntime', { calledByRuntime: ['istio-cni'] }, { calledByRuntime: ['istio-cni'] }],
     ['verbose as info', { logLevel: 'verbose' }, { logLevel: 'info' }],
     ['panic as silence', { logLevel: 'panic' }, { logLevel: 'silent' }],
   ]

@@ -135,6 +135,13 @@ spec('resolution of networks', (it) => {
     assert.is(network?.fault?.faults.length, 2)
   })
 
+  it('a meta-plugin of others is passed over as well, but may be named', async () => {
+    const files = { '00-danm.conf': conf('meta_cni', 'danm'), '10.conf': conf('own') }
+    assert.equal(types((await resolve({ kind: 'first-file', directory: '' }, { files })).network), ['bridge'])
+    const reference = { kind: 'named', namespace: 'kube-system', name: 'meta_cni' } as const
+    assert.equal(types((await resolve(reference, { files })).network), ['danm'])
+  })
+
   it('the auxiliary chain is its folder behind a passthru, and nothing when that is empty', async () => {
     const reference = { kind: 'auxiliary', directory: '', name: 'aux' } as const
     const { network } = await resolve(reference, { files: { 'aux/10.conf': { type: 'a' } } })

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -8,6 +9,7 @@ import {
   listConfFiles,
   readChainFolder,
   readConfFile,
+  readConfFolder,
 } from '../../src/store/conf-files.ts'
 import { thrownBy } from '../cni/thrown.ts'
 import { spec } from '../spec.ts'
@@ -182,6 +184,28 @@ spec('conf files', (it) => {
     const { file, ignored } = findFirstConf(folder, isMeta)
     assert.is(file?.conflist.name, 'n6')
     assert.match(ignored.join(), 'cannot be read')
+  })
+
+  it('what is no regular file, or is far too large for a configuration, is passed over and never waited for', () => {
+    const folder = folderWith({ '05.conf': ' '.repeat(1024 * 1024 + 1), '10.conf': conf('n6') })
+    execFileSync('mkfifo', [join(folder, '00.conf')])
+    const { file, ignored } = findFirstConf(folder, isMeta)
+    assert.is(file?.conflist.name, 'n6')
+    assert.match(ignored[0] ?? '', 'it is no regular file')
+    assert.match(ignored[1] ?? '', 'it has more than 1048576 bytes')
+  })
+
+  it('all valid files of a folder are read in their order, the others named', () => {
+    const folder = folderWith({ '20.conf': conf('b'), '10.conflist': list('a', 'x'), '05.json': '{' })
+    const { files, ignored } = readConfFolder(folder)
+    assert.equal(
+      files.map(({ conflist }) => conflist.name),
+      ['a', 'b'],
+    )
+    assert.equal(
+      ignored.map(({ path }) => path),
+      [join(folder, '05.json')],
+    )
   })
 
   it('NPWG-010, C-31 numbers and keys are kept to the digit', () => {
