@@ -18,6 +18,7 @@ export function daemonMode(name: string, context: ModeContext, conf: object = {}
   const socket = join(dir, 'run', 'plexus.sock')
   let daemon: ChildProcess | undefined
   let metricsPort = 0
+  let seen: Buckets = []
   return {
     name,
     async start() {
@@ -53,23 +54,38 @@ export function daemonMode(name: string, context: ModeContext, conf: object = {}
         if (daemon?.pid === undefined) throw new Error(`the daemon of ${name} does not run`)
         return daemon.pid
       },
-      loopDelay: () => scrapeLoopDelay(metricsPort),
+      async loopDelay() {
+        const now = await scrapeLoopDelay(metricsPort)
+        const since = toLoopDelay(seen, now)
+        seen = now
+        return since
+      },
     },
   }
 }
 
-/** Since the last look; the daemon begins anew at each. */
-async function scrapeLoopDelay(port: number): Promise<LoopDelay> {
+/** The counts of the daemon's histogram: bounds in milliseconds, each with all that is below it. */
+type Buckets = readonly (readonly [boundMs: number, count: number])[]
+
+async function scrapeLoopDelay(port: number): Promise<Buckets> {
   const url = `http://127.0.0.1:${port}/metrics`
   const text = await (await fetch(url, { signal: AbortSignal.timeout(SCRAPE_LIMIT_MS) })).text()
-  const read = (statistic: string): number | null => {
-    const line = text
-      .split('\n')
-      .find((one) => one.startsWith(`${SERIES}{`) && one.includes(`statistic="${statistic}"`))
-    const seconds = line?.split(' ').at(-1)
-    return seconds === undefined ? null : Number(seconds) * 1000
+  const lines = text.matchAll(new RegExp(`^${SERIES}_bucket\\{le="([^"]+)"\\} (\\d+)$`, 'gm'))
+  return [...lines].map(([, bound, count]) => [
+    bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound) * 1000,
+    Number(count),
+  ])
+}
+
+/** Of what was counted since the last look: each as the upper bound of its bucket. */
+function toLoopDelay(before: Buckets, now: Buckets): LoopDelay {
+  const counts = now.map(([boundMs, count], index) => [boundMs, count - (before[index]?.[1] ?? 0)] as const)
+  const all = counts.at(-1)?.[1] ?? 0
+  const share = (part: number): number | null => {
+    const found = all === 0 ? undefined : counts.find(([, count]) => count >= part * all)
+    return found === undefined || !Number.isFinite(found[0]) ? null : found[0]
   }
-  return { p50: read('p50'), p90: read('p90'), p99: read('p99'), max: read('max') }
+  return { p50: share(0.5), p90: share(0.9), p99: share(0.99), max: share(1) }
 }
 
 async function findFreePort(): Promise<number> {

@@ -209,6 +209,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      isHeldUp: () => loop.isHeldUp,
       publishWaitMs: () => watch.conf.publishWaitMs,
       knownFile: (path) => defaultNetwork?.knownFile(path),
       begun: () => {
@@ -262,7 +263,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   // Known before the first request asks.
   clusters.of(currentConf())
   scanAgain()
-  const endDelayWatch = watchEventLoopDelay(metrics.eventLoopDelay)
+  const loop = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
   const close = (): void => {
     clearTimeout(scanTimer)
@@ -270,7 +271,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     defaultNetwork?.close()
     void clusters.close()
     http?.close()
-    endDelayWatch()
+    loop.end()
   }
   try {
     if (watch.conf.metricsAddress !== undefined) {

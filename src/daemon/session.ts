@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
@@ -30,6 +31,8 @@ export interface SessionServices {
   /** The configuration of a request: the daemon's keys over those on stdin. */
   conf(request: CniRequest): NetConf
   store(conf: NetConf): ClusterStore | undefined
+  /** Whether what is read now may be of long ago. */
+  isHeldUp(): boolean
   /** How long an answer waits for its publication. */
   publishWaitMs(): number
   /** A conf file that is watched. */
@@ -182,6 +185,15 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   const tasks: (() => void | Promise<void>)[] = []
   let queueMs = 0
   const mayFollow = services.hasErrands()
+  if (services.isHeldUp()) {
+    // A shim that has given up meanwhile has done without us, or let go of its lock. The end of its connection is
+    // read behind what it has said.
+    for (let turn = 0; turn < 3; turn++) await nextTurn()
+    if (session.signal.aborted) {
+      services.ended()
+      return
+    }
+  }
   try {
     connection.sendSoon(encodeMessage.hello(agreeOnVersion(hello), ''))
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })

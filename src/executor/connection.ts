@@ -97,6 +97,8 @@ export function openConnection(socket: Duplex, events: ConnectionEvents): Connec
   socket.on('error', (error) =>
     finish(new CniError(CniErrorCode.Io, `socket: ${error.message}`, { cause: error })),
   )
+  // Ahead of `close`, which comes a turn of the event loop later.
+  socket.on('end', () => finish(undefined))
   socket.on('close', () => finish(undefined))
   let soon: Buffer[] = []
   const send = (frames: readonly Buffer[]): void => {

@@ -72,7 +72,9 @@ spec('a shim killed -9 while the bridge plugin and its IPAM child run', (it) => 
     const before = await watch()
     const adding = pod.start('ADD', { executable })
     await ipam.reached(1, 'ADD')
-    process.kill(guardOf(adding.pid), 'SIGKILL')
+    await eventually(async () => {
+      process.kill(guardOf(adding.pid), 'SIGKILL')
+    })
     adding.kill('SIGKILL')
     await adding.finished
     assertDone(await pod.run('DEL', { executable }))
