@@ -284,7 +284,7 @@ export function openJournalDir(stateDir: string): Journal {
 function publishedMark(fd: number, path: string): PublishedMark {
   return {
     set: () => writeAll(fd, encodeRecord(FrameKind.published, []), path),
-    close: () => closeLater(fd),
+    close: () => closeSync(fd),
   }
 }
 
