@@ -24,5 +24,6 @@ export function assertSurvives(cycles: number, timeoutMs: number): void {
   assert.ok(sum(ended.ADD) >= cycles && sum(ended.DEL) >= cycles, JSON.stringify(ended))
   assert.is(sum(delTries), cycles)
   assert.ok(sum(kills) > cycles / 10, JSON.stringify(kills))
-  assert.ok((ended.ADD?.ok ?? 0) > cycles / 4, JSON.stringify(ended))
+  // One daemon that is killed takes all ADDs with it that are under way.
+  assert.ok((ended.ADD?.ok ?? 0) > cycles / 20, JSON.stringify(ended))
 }
