@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { agreedVersion, encodeMessage, PROTOCOL_VERSIONS } from '../../src/executor/protocol.ts'
 import { JOURNAL_VERSION } from '../../src/journal/format.ts'
+import { openJournalDir } from '../../src/journal/journal.ts'
 import { fakeDaemon } from '../native/fake-daemon.ts'
 import { testShim } from '../native/shim.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
@@ -120,6 +121,11 @@ spec('a journal of a newer release', (it) => {
     const before = await node.watch(pod)
     assertAdded(await pod.run('ADD', { executable }))
     const path = join(node.stateDir, 'sandboxes', pod.containerId, 'eth0')
+    const key = { containerId: pod.containerId, ifName: 'eth0' }
+    await eventually(async () => {
+      const lookup = openJournalDir(node.stateDir).lookup(key)
+      assert.ok('record' in lookup && lookup.record.isPublished)
+    })
     const bytes = readFileSync(path)
     const newer = Buffer.from(bytes)
     newer.writeUInt32BE(JOURNAL_VERSION + 8, 4)
