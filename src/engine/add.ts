@@ -262,7 +262,8 @@ async function rollBack(
   for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, owner, warn)
   if (faults.length === 0) {
     try {
-      journal.remove(meta)
+      // A daemon that was held up may come to this when the container has been made anew.
+      if (open.isCurrent()) journal.remove(meta)
     } catch (error) {
       // What it records is undone; the next DEL of the container removes it.
       warn(toCniError(error).message)
