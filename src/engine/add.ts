@@ -109,14 +109,22 @@ async function attachPod(
   const begin = now()
   const missing = [...leftOut]
   for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
+  const started = new Set<number>()
   const calls: CallReport[] = []
   const called: EngineContext['called'] = (report) => {
     calls.push(report)
     context.called(report)
   }
   const attached = await attachAll({ ...context, called }, meta.attachments, deadline, {
-    started: (attachments) => open.started(attachments.flatMap((attachment) => attachment.calls)),
-    dropped: (attachment) => open.undone(...attachment.calls),
+    started: (attachments) => {
+      const ids = attachments.flatMap((attachment) => attachment.calls)
+      open.started(ids)
+      for (const id of ids) started.add(id)
+    },
+    dropped: (attachment) => {
+      for (const id of attachment.calls) started.delete(id)
+      open.undone(...attachment.calls)
+    },
     spared: (ids) => {
       for (const id of ids) spared.add(id)
     },
@@ -124,7 +132,7 @@ async function attachPod(
     failedOptional: async (attachment, error) => {
       warn(`optional ${title(attachment)} is left out: ${error.message}`)
       missing.push(`${title(attachment)}: ${error.message}`)
-      const ids = new Set(attachment.calls)
+      const ids = new Set(attachment.calls.filter((id) => started.has(id)))
       const undos = undosOf(attachment, context, undefined)
         .filter(({ id }) => ids.has(id))
         .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
