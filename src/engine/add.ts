@@ -91,9 +91,11 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     return outcome
   } catch (error) {
     const cause = toCniError(error).at(where(meta))
-    const failure = await rollBack(context, open, meta, cause, deadline, spared)
-    open.close()
-    throw failure
+    try {
+      throw await rollBack(context, open, meta, cause, deadline, spared)
+    } finally {
+      open.close()
+    }
   }
 }
 
