@@ -108,12 +108,12 @@ static bool parse_verb(const char *command, Verb *verb) {
   return false;
 }
 
-static LockState take_lock(Fault *fault) {
+static LockState take_lock(int64_t wait_ms, Fault *fault) {
   session.lock = NO_LOCK;
   if (session.verb == VERB_STATUS) return LOCK_HAD;
-  if (session.verb == VERB_GC) return lock_all(session.config.state_dir, LOCK_WAIT_MS, &session.lock, fault);
+  if (session.verb == VERB_GC) return lock_all(session.config.state_dir, wait_ms, &session.lock, fault);
   bool is_tolerant = session.verb == VERB_DEL;
-  return lock_container(session.config.state_dir, slice_of(session.container_id), LOCK_WAIT_MS, is_tolerant, &session.lock, fault);
+  return lock_container(session.config.state_dir, slice_of(session.container_id), wait_ms, is_tolerant, &session.lock, fault);
 }
 
 /*
@@ -217,7 +217,16 @@ static int run_request(void) {
   if (fault.message == NULL) fault = check_environment();
   if (fault.message != NULL) return print_error(fault.code, fault.message);
   session.search = make_search_path(variable("CNI_PATH"), session.config.bin_dirs, session.config.fallback);
-  if (take_lock(&fault) != LOCK_HAD) return print_error(fault.code, fault.message);
+  LockState lock = take_lock(0, &fault);
+  if (lock == LOCK_BUSY) {
+    // While we wait the daemon would take us for a peer that has nothing to say.
+    knocked_at = NEVER;
+    close_connection(&session.connection);
+    free(fault.message);
+    fault = (Fault){0};
+    lock = take_lock(LOCK_WAIT_MS, &fault);
+  }
+  if (lock != LOCK_HAD) return print_error(fault.code, fault.message);
 
   int64_t begun = now_ms();
   char *why = NULL;

@@ -49,13 +49,16 @@ SearchPath make_search_path(const char *cni_path, const char *bin_dirs, const ch
   return search;
 }
 
-static char *entry_fault(const char *path, bool is_file) {
+typedef enum { PLUGIN_FILE, PLUGIN_FOLDER, FOLDER_ABOVE } EntryKind;
+
+static char *entry_fault(const char *path, EntryKind kind) {
   struct stat there;
+  bool is_file = kind == PLUGIN_FILE;
   if (lstat(path, &there) != 0) return join(path, ": ", strerror(errno), NULL);
   if (is_file ? !S_ISREG(there.st_mode) : !S_ISDIR(there.st_mode)) return join(path, " is no ", is_file ? "regular file" : "directory", NULL);
   if (there.st_uid != 0) return join(path, " does not belong to root", NULL);
-  // In a sticky directory nobody can put anything in the place of root's entry.
-  bool is_sticky = S_ISDIR(there.st_mode) && (there.st_mode & S_ISVTX) != 0;
+  // In a sticky directory nobody can put anything in the place of root's folder, but links of their own beside it.
+  bool is_sticky = kind == FOLDER_ABOVE && (there.st_mode & S_ISVTX) != 0;
   if ((there.st_mode & 022) != 0 && !is_sticky) return join(path, " can be written by others than root", NULL);
   return NULL;
 }
@@ -65,12 +68,12 @@ char *trust_fault(const char *resolved) {
   size_t size = strlen(resolved);
   if (size >= sizeof path) return join(resolved, " is too long", NULL);
   memcpy(path, resolved, size + 1);
-  char *fault = entry_fault(path, true);
-  while (fault == NULL && size > 1) {
+  char *fault = entry_fault(path, PLUGIN_FILE);
+  for (EntryKind kind = PLUGIN_FOLDER; fault == NULL && size > 1; kind = FOLDER_ABOVE) {
     while (size > 1 && path[size - 1] != '/') size--;
     if (size > 1) size--;
     path[size] = 0;
-    fault = entry_fault(path, false);
+    fault = entry_fault(path, kind);
   }
   return fault;
 }
@@ -85,8 +88,9 @@ static char *link_fault(const char *path, const char *resolved) {
   memcpy(directory, path, size);
   directory[size] = 0;
   if (realpath(directory, real) == NULL) return join(directory, ": ", strerror(errno), NULL);
-  for (size = strlen(real);;) {
-    char *fault = entry_fault(real, false);
+  size = strlen(real);
+  for (EntryKind kind = PLUGIN_FOLDER;; kind = FOLDER_ABOVE) {
+    char *fault = entry_fault(real, kind);
     if (fault != NULL || size <= 1) return fault;
     while (size > 1 && real[size - 1] != '/') size--;
     if (size > 1) size--;

@@ -91,9 +91,11 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     return outcome
   } catch (error) {
     const cause = toCniError(error).at(where(meta))
-    const failure = await rollBack(context, open, meta, cause, deadline, spared)
-    open.close()
-    throw failure
+    try {
+      throw await rollBack(context, open, meta, cause, deadline, spared)
+    } finally {
+      open.close()
+    }
   }
 }
 
@@ -109,14 +111,22 @@ async function attachPod(
   const begin = now()
   const missing = [...leftOut]
   for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
+  const started = new Set<number>()
   const calls: CallReport[] = []
   const called: EngineContext['called'] = (report) => {
     calls.push(report)
     context.called(report)
   }
   const attached = await attachAll({ ...context, called }, meta.attachments, deadline, {
-    started: (attachments) => open.started(attachments.flatMap((attachment) => attachment.calls)),
-    dropped: (attachment) => open.undone(...attachment.calls),
+    started: (attachments) => {
+      const ids = attachments.flatMap((attachment) => attachment.calls)
+      open.started(ids)
+      for (const id of ids) started.add(id)
+    },
+    dropped: (attachment) => {
+      for (const id of attachment.calls) started.delete(id)
+      open.undone(...attachment.calls)
+    },
     spared: (ids) => {
       for (const id of ids) spared.add(id)
     },
@@ -124,7 +134,7 @@ async function attachPod(
     failedOptional: async (attachment, error) => {
       warn(`optional ${title(attachment)} is left out: ${error.message}`)
       missing.push(`${title(attachment)}: ${error.message}`)
-      const ids = new Set(attachment.calls)
+      const ids = new Set(attachment.calls.filter((id) => started.has(id)))
       const undos = undosOf(attachment, context, undefined)
         .filter(({ id }) => ids.has(id))
         .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
@@ -262,7 +272,8 @@ async function rollBack(
   for (const { deviceInfoFile } of meta.attachments) removeDeviceInfo(deviceInfoFile, owner, warn)
   if (faults.length === 0) {
     try {
-      journal.remove(meta)
+      // A daemon that was held up may come to this when the container has been made anew.
+      if (open.isCurrent()) journal.remove(meta)
     } catch (error) {
       // What it records is undone; the next DEL of the container removes it.
       warn(toCniError(error).message)

@@ -65,7 +65,7 @@ export async function attachAll(
 ): Promise<Attached[]> {
   const attached: (Attached | undefined)[] = []
   let failure: CniError | undefined
-  const run = async (list: readonly RecordedAttachment[]): Promise<void> => {
+  const runAll = async (list: readonly RecordedAttachment[]): Promise<void> => {
     for (let next = 0; next < list.length && failure === undefined; ) {
       const round = await attachInOrder(context, list.slice(next), deadline, events)
       for (const done of round.attached) attached[done.attachment.index] = done
@@ -75,6 +75,14 @@ export async function attachAll(
       next++
       if (!attachment.isOptional || context.signal.aborted) failure ??= error
       else await events.failedOptional(attachment, error)
+    }
+  }
+  const run = async (list: readonly RecordedAttachment[]): Promise<void> => {
+    try {
+      await runAll(list)
+    } catch (error) {
+      // What else is under way is waited for before anything is undone.
+      failure ??= toCniError(error)
     }
   }
   if (context.conf.parallel) {
@@ -129,7 +137,7 @@ async function attachInOrder(
       const first = begun.filter((step) => step.position === 0)
       if (first.length > 0) events.started(first.map((step) => step.attachment))
     }
-    await runSeries(context, steps, deadline, starting, (step, end) => {
+    const ended = (step: Step, end: StepEnd): void => {
       if (!('error' in end)) {
         before = end
         position = step.position + 1
@@ -145,6 +153,15 @@ async function attachInOrder(
         else events.spared(step.attachment.calls.slice(end.hasBegun ? step.position + 1 : step.position))
         // Only the end of the time drops a call behind one that succeeded.
         failed ??= { attachment: step.attachment, error: isDropped ? overtime(context, step) : end.error }
+      }
+    }
+    await runSeries(context, steps, deadline, starting, (step, end) => {
+      try {
+        ended(step, end)
+      } catch (error) {
+        // What cannot be recorded behind a plugin that failed is not why the ADD fails.
+        if (failed === undefined) throw error
+        context.warn(toCniError(error).message)
       }
     })
     if (failed !== undefined) return { attached, failed }

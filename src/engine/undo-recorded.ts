@@ -50,21 +50,26 @@ export async function undoRecorded(
     open?.close()
     return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
   }
-  await settleWhen(async () => {
+  const settleAll = async (): Promise<void> => {
     const owner = { devInfoDir: context.conf.devInfoDir, containerId: key.containerId }
-    for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, owner, warn)
-    await unpublish(context, meta)
     // A daemon that was held up may come to this when the container has been made anew.
-    if (open?.isCurrent() ?? true) settle(context, key, lookup.state === 'damaged')
+    const isCurrent = (): boolean => open?.isCurrent() ?? true
+    if (isCurrent()) {
+      for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, owner, warn)
+    }
+    await unpublish(context, meta)
+    if (isCurrent()) settle(context, key, lookup.state === 'damaged')
     open?.close()
-  })
+  }
+  // What is not marked as undone must not be found by whoever comes next.
+  await (open === undefined ? settleAll() : settleWhen(settleAll))
   return { faults: [], failedDels: 0 }
 }
 
 /**
  * Marks what is undone, so that nobody takes the attachment for a live one while its record still is there.
  *
- * @returns The open journal, to be closed; `undefined` when it cannot be written.
+ * @returns The open journal, to be closed; `undefined` when it cannot be written, so that nothing is marked.
  */
 function mark(
   { journal, warn }: UndoContext,
@@ -82,7 +87,8 @@ function mark(
   } catch (error) {
     // An undo may be repeated; a disk that cannot be written must not keep the pod.
     warn(`what this DEL has done is not recorded: ${toCniError(error).message}`)
-    return open
+    open?.close()
+    return undefined
   }
 }
 

@@ -9,8 +9,6 @@ export interface Connection {
   send(...frames: readonly Buffer[]): void
   /** Sends a frame with the next one, or by itself when none follows soon. */
   sendSoon(frame: Buffer): void
-  /** Sends a frame with the next one, or by itself when none follows in this turn of the event loop. */
-  sendSoon(frame: Buffer): void
   /** Closes it; `reason` is for whoever waits. */
   close(reason?: string): void
 }

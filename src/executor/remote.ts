@@ -137,21 +137,24 @@ export function remoteExecutor(
 
   // Cancellation by the runtime reaches the shim before it reaches us.
   const execSeries = ({ calls, next, withinMs, signal, starting }: CallSeries): Promise<DelegateExit>[] => {
+    // A call that no frame can hold throws here, when nothing has been promised of the others.
+    const asked = calls.map((call, index) => {
+      const id = nextId++
+      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
+      const timeoutMs = Math.max(0, Math.ceil(call.timeoutMs))
+      return { call, id, frame: encodeMessage.exec({ ...call, id, mode, timeoutMs }) }
+    })
     starting?.([...calls.keys()])
     isUntouched = false
     let isOver = false
     const ownLimitsMs = calls.reduce((sum, call) => sum + call.timeoutMs, 0)
     const isBounded = withinMs < ownLimitsMs
-    const frames: Buffer[] = []
-    const answers = calls.map((call, index) => {
-      const id = nextId++
-      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
-      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
-      frames.push(encodeMessage.exec({ ...call, id, mode, timeoutMs: Math.ceil(call.timeoutMs) }))
+    const answers = asked.map(({ call, id }, index) => {
       const answer = ask<ExitMessage>(
         // The last one sends them all.
         () => {
-          if (index === calls.length - 1) connection.send(...frames)
+          if (index === asked.length - 1) connection.send(...asked.map(({ frame }) => frame))
         },
         (waiting) => exits.set(id, waiting),
         Math.min(ownLimitsMs, withinMs),

@@ -134,6 +134,24 @@ spec('peers that are no shims', (it) => {
     await daemon.stop()
   })
 
+  it('a shim that waits for the lock of its container is not taken for one that says nothing', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const pod = await node.pod()
+    node.behave(node.primary, { add: { blockBefore: 'gate' } })
+    const adding = pod.start('ADD', { executable })
+    await node.primary.reached(1, 'ADD')
+    const deleting = pod.start('DEL', { executable })
+    // Longer than the daemon waits for a hello.
+    await delay(6000)
+    node.primary.release('gate')
+    assertAdded(await adding.finished)
+    assertDone(await deleting.finished)
+    assert.equal(refusals(daemon), [])
+    await daemon.stop()
+  })
+
   it('a socket directory that others may enter is refused by the daemon with the reason', async () => {
     const node = await stubNode()
     const { socket, start } = installDaemon(node)

@@ -47,6 +47,44 @@ spec('calls that are handed to the shim together', (it) => {
     await daemon.stop()
   })
 
+  it('the runtime that ends the call in the middle: what runs is ended, the rest not started, all is undone', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const pod = await node.pod()
+    const before = await node.watch(pod)
+    node.behave(node.alpha, { add: { hang: true } })
+    const adding = pod.start('ADD', { executable })
+    await node.alpha.reached(1, 'ADD')
+    adding.kill('SIGTERM')
+    assertRefused(await adding.finished, 11, 'alpha-net', 'the runtime ended the call')
+    assert.equal(node.steps(), ['primary ADD eth0', 'alpha ADD net1', 'alpha DEL net1', 'primary DEL eth0'])
+    await eventually(() => node.assertClean(before))
+    await daemon.stop()
+  })
+
+  it('an optional network that no time is left for gets no DEL either', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const optional = { 'io.plexus-cni.optional': true }
+    const pod = await node.pod({
+      networks: [
+        { name: 'alpha-net', ...optional },
+        { name: 'beta-net', ...optional },
+      ],
+    })
+    const before = await node.watch(pod)
+    node.behave(node.alpha, { add: { hang: true } })
+    const conf = node.conf({ addTimeout: 2 })
+    assertAdded(await pod.run('ADD', { executable, conf }))
+    assert.equal(node.steps(), ['primary ADD eth0', 'alpha ADD net1', 'alpha DEL net1'])
+    assertDone(await pod.run('DEL', { executable, conf }))
+    assert.equal(node.steps().slice(3), ['primary DEL eth0'])
+    await eventually(() => node.assertClean(before))
+    await daemon.stop()
+  })
+
   it('a DEL that hangs is ended and does not keep the others from theirs', async () => {
     const node = await stubNode({ delegateTimeout: 2 })
     const { shim: executable, start } = installDaemon(node)

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { mountState } from '../plugin/mounted-state.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
@@ -100,6 +101,35 @@ spec('a state directory in trouble, through shim and daemon', (it) => {
     node.behave(node.alpha, { add: { result: { cniVersion: '1.0.0', ips } } })
     node.primary.release('gate')
     assertRefused(await adding.finished, 5, 'ENOSPC')
+    await eventually(() => assertNothingLeft(before))
+    await free()
+    assertDone(await pod.run('DEL', call))
+    await eventually(() => assert.equal(filesBelow(state.visible), []))
+    await eventually(() => assertNothingLeft(before))
+    await daemon.stop()
+  })
+
+  it('that fills up while networks are attached in parallel: what still runs has ended before it is undone', async () => {
+    const { node, state, call, start } = await mountedNode('size=128k')
+    const daemon = await start()
+    node.behave(node.alpha, { add: { blockBefore: 'gate' } })
+    node.behave(node.beta, { add: { blockBefore: 'gate' } })
+    const pod = await node.pod()
+    const before = await node.watch(pod)
+    const adding = pod.start('ADD', { ...call, conf: node.conf({ parallel: true }) })
+    await Promise.all([node.alpha.reached(1, 'ADD'), node.beta.reached(1, 'ADD')])
+    const free = await state.fill('space')
+    const ips = Array.from({ length: 1000 }, (_, index) => ({
+      address: `10.8.${index >> 8}.${index & 255}/16`,
+    }))
+    node.behave(node.alpha, { add: { result: { cniVersion: '1.0.0', ips } } })
+    node.alpha.release('gate')
+    // Time for an undo that does not wait.
+    await setTimeout(1000)
+    const undone = node.steps().filter((step) => step.includes('DEL'))
+    node.beta.release('gate')
+    assertRefused(await adding.finished, 5, 'ENOSPC')
+    assert.equal(undone, [])
     await eventually(() => assertNothingLeft(before))
     await free()
     assertDone(await pod.run('DEL', call))

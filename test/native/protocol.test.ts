@@ -104,6 +104,28 @@ spec('shim: protocol', (it) => {
     ])
   })
 
+  it('a link that anybody may have put into a sticky folder is refused, a plugin in a folder of root below it runs', async () => {
+    const shim = testShim()
+    const sticky = join(shim.dir, 'sticky')
+    const below = join(sticky, 'below')
+    for (const folder of [sticky, below]) mkdirSync(folder, { mode: 0o755 })
+    chmodSync(sticky, 0o1777)
+    stubPlugin(below, 'plugin')
+    symlinkSync('/bin/sh', join(sticky, 'anything'))
+    const answers: unknown[] = []
+    const daemon = await fakeDaemon(shim.socket, async (peer) => {
+      peer.send(encodeMessage.probe('', ['plugin', 'anything']))
+      answers.push(...(await peer.facts()).plugins)
+      peer.done()
+    })
+    await shim.run('ADD', { path: [sticky, below] })
+    assert.equal(daemon.faults, [])
+    assert.equal(answers, [
+      { state: '+', text: join(below, 'plugin') },
+      { state: '!', text: `${sticky} can be written by others than root` },
+    ])
+  })
+
   it('a burst goes on by itself, and its exits come together', async () => {
     const shim = testShim()
     for (const type of ['a', 'b', 'c']) stubPlugin(shim.binDir, type)
