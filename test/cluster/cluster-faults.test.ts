@@ -157,7 +157,7 @@ spec('pods while the cluster is at fault', (it) => {
       const containerId = `again-${round}`
       const networks = `${typeOf(round)}-net@data${round}`
       const uid = await scene.createPod({ name: 'again', networks })
-      const metadata = { ...(pod.manifest.metadata as object), uid }
+      const metadata = { ...pod.manifest.metadata, uid }
       const call = { containerId, args: podArgs({ ...pod.manifest, metadata }, containerId) }
       assertAdded(await pod.run('ADD', call))
       wanted.push(`${containerId} ${typeOf(round)} data${round}`)
