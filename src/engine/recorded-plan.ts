@@ -25,7 +25,7 @@ export interface PlannedMeta {
   readonly pod: PodIdentity | undefined
   /** Directories of plugins at ADD; DEL searches them after its own. */
   readonly searchPath: readonly string[]
-  /** ISO 8601, UTC; for people only. */
+  /** ISO 8601, UTC; for people, and to tell which record of a pod is the last. */
   readonly time: string
   readonly attachments: readonly RecordedAttachment[]
 }
