@@ -237,8 +237,8 @@ async function serve(session: Session, services: SessionServices): Promise<void>
       warnings.push(toCniError(fault).message)
     }
   }
-  services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
   try {
+    services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
     if (mayFollow && conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
   } catch (fault) {
     // The request has had its answer; what is wrong here must not end the daemon.
