@@ -44,7 +44,10 @@ install_packages() {
 download() {
   local work=$1 mirror signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Codename: bookworm' | head -n 1)
-  mirror=${mirror:-http://deb.debian.org/debian}
+  # A mirror has all releases.
+  [ -n "$mirror" ] ||
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' | head -n 1)
+  [ -n "$mirror" ] || fail 'apt has no Debian mirror to take the sources from; run: apt-get update'
   mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/download"
   printf '%s\n' "deb $signed $mirror bookworm main" "deb-src $signed $mirror bookworm main" > "$work/sources.list"
   local apt=("${bounds[@]}" -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
