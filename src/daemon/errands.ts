@@ -98,23 +98,19 @@ export function openErrands(options: {
       const looks = old.splice(0, limits.looks)
       if (due.length === 0 && looks.length === 0) return
       const journal = openJournalDir(conf.stateDir)
-      for (const key of [...due, ...looks]) {
-        if (performance.now() >= deadline) {
-          if (!failed.has(idOf(key))) old.push(key)
-          continue
-        }
+      const lookAfter = async (key: JournalKey): Promise<void> => {
         // The runtime's own DEL, or another session, has done it: no lock file is to be made again.
         if (journal.lookup(key).state === 'absent') {
           failed.delete(idOf(key))
-          continue
+          return
         }
         const isDue = failed.has(idOf(key))
-        if (!isDue && !(await isDead(session, journal, key))) continue
-        if (!(await session.lock(key.containerId))) continue
+        if (!isDue && !(await isDead(session, journal, key))) return
+        if (!(await session.lock(key.containerId))) return
         // Another helper may have done it while we waited, or the runtime made the sandbox anew.
         const isStillDue = isDue ? hasFailed(journal, key) : await isDead(session, journal, key)
         failed.delete(idOf(key))
-        if (!isStillDue) continue
+        if (!isStillDue) return
         working.add(idOf(key))
         const reason = await undo(session, conf, store, journal, key, deadline)
         working.delete(idOf(key))
@@ -124,6 +120,22 @@ export function openErrands(options: {
           options.done('failed', key, reason)
         }
       }
+      let fault: unknown
+      for (const key of [...due, ...looks]) {
+        if (performance.now() >= deadline) {
+          if (!failed.has(idOf(key))) old.push(key)
+          continue
+        }
+        try {
+          await lookAfter(key)
+        } catch (error) {
+          // One record that cannot be read holds up no other.
+          fault ??= error
+          if (failed.has(idOf(key)))
+            failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
+        }
+      }
+      if (fault !== undefined) throw fault
     },
   }
 }
