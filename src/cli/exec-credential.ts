@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { dirname, resolve } from 'node:path'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { isJsonObject, type JsonObject, toJsonObject } from '../cni/json.ts'
 
 /** A program may have a person log in by a browser. */
 const TIME_LIMIT_MS = 60_000
@@ -50,23 +50,13 @@ export function runExecCredential(kubeconfig: string, exec: JsonObject): JsonObj
     const end = signal === null ? `exit status ${status}` : `signal ${signal}`
     throw fault(`credential program ${command} failed with ${end}`, 'see what it says above')
   }
-  const answer = toObject(stdout)
+  const answer = toJsonObject(stdout)
   if (answer !== undefined && answer.apiVersion === apiVersion && isJsonObject(answer.status))
     return answer.status
   throw fault(
     `credential program ${command} printed no ExecCredential of ${String(apiVersion)} with a status`,
     `call ${command} by hand to see what it prints`,
   )
-}
-
-/** What cannot be parsed is not quoted: it may be a token. */
-function toObject(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function textsOf(list: unknown): string[] {

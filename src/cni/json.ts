@@ -47,6 +47,16 @@ export function parseJson(text: string, what: string): unknown {
   }
 }
 
+/** The object in a text that only strings are read of; `undefined` when there is none. Nothing of it is quoted. */
+export function toJsonObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJsonObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** Whether the value is a JSON object: not null, no array, no raw number. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !JSON.isRawJSON(value)

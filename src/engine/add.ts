@@ -11,7 +11,7 @@ import { pendingUndo } from '../journal/record.ts'
 import { type NetworkStatusEntry, toNetworkStatus } from '../network/network-status.ts'
 import { decideDefaultRoutes } from '../plan/default-route.ts'
 import { type MergePart, mergeResults } from '../plan/merge.ts'
-import type { PlannedAttachment } from '../plan/plan.ts'
+import { networkTitle, type PlannedAttachment } from '../plan/plan.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { type Attached, attachAll } from './attach.ts'
 import { prepareDeviceInfo, readDeviceInfo, removeDeviceInfo } from './device-info-file.ts'
@@ -132,8 +132,8 @@ async function attachPod(
     },
     attached: ({ attachment, raw }) => open.undo(undosOf(attachment, context, raw)),
     failedOptional: async (attachment, error) => {
-      warn(`optional ${title(attachment)} is left out: ${error.message}`)
-      missing.push(`${title(attachment)}: ${error.message}`)
+      warn(`optional ${networkTitle(attachment)} is left out: ${error.message}`)
+      missing.push(`${networkTitle(attachment)}: ${error.message}`)
       const ids = new Set(attachment.calls.filter((id) => started.has(id)))
       const undos = undosOf(attachment, context, undefined)
         .filter(({ id }) => ids.has(id))
@@ -143,7 +143,7 @@ async function attachPod(
       open.undone(...undone)
       const owner = { devInfoDir: conf.devInfoDir, containerId: request.containerId }
       removeDeviceInfo(attachment.deviceInfoFile, owner, warn)
-      for (const fault of faults) warn(`undo of optional ${title(attachment)}: ${fault.message}`)
+      for (const fault of faults) warn(`undo of optional ${networkTitle(attachment)}: ${fault.message}`)
     },
   })
 
@@ -319,8 +319,4 @@ function undosOf(attachment: RecordedAttachment, context: EngineContext, prevRes
       prevResult,
     )
   })
-}
-
-function title(attachment: PlannedAttachment): string {
-  return `network "${attachment.network}" (${attachment.source})`
 }

@@ -1,10 +1,11 @@
-import { type CniError, CniError as CniErrorClass, toCniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { Result } from '../cni/result.ts'
 import { formatResult } from '../cni/result-conversion.ts'
 import { parseResult } from '../cni/result-parsing.ts'
 import { type DelegateExit, DroppedError } from '../executor/executor.ts'
+import { networkTitle } from '../plan/plan.ts'
 import {
   judgeExit,
   NotStartedError,
@@ -198,8 +199,8 @@ function makeStep(
   deadline: number,
 ): Step {
   const plugin = attachment.plugins[position]
-  const title = titleOf(attachment)
-  if (plugin === undefined) throw new CniErrorClass(CniErrorCode.Internal, `${title} has no plugin`)
+  const title = networkTitle(attachment)
+  if (plugin === undefined) throw new CniError(CniErrorCode.Internal, `${title} has no plugin`)
   const { network, ifName, args, cniVersion } = attachment
   const timeoutMs = Math.min(
     attachment.timeoutMs ?? conf.delegateTimeoutMs,
@@ -298,14 +299,10 @@ function overtime(
   const why = signal.aborted
     ? 'the runtime ended the call'
     : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
-  return new CniErrorClass(
+  return new CniError(
     CniErrorCode.TryAgainLater,
-    `${titleOf(attachment)}: plugin "${attachment.plugins[position]?.type}" is not started: ${why}`,
+    `${networkTitle(attachment)}: plugin "${attachment.plugins[position]?.type}" is not started: ${why}`,
   )
-}
-
-function titleOf(attachment: RecordedAttachment): string {
-  return `network "${attachment.network}" (${attachment.source})`
 }
 
 /**

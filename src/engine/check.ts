@@ -1,6 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isAtLeast } from '../cni/version.ts'
+import { networkTitle } from '../plan/plan.ts'
 import { implementsCheck } from '../plan/plugin-quirks.ts'
 import { execDelegate } from './delegate.ts'
 import type { EngineContext } from './engine.ts'
@@ -58,7 +59,7 @@ export async function check(context: EngineContext): Promise<void> {
             stdin: delegateStdin(attachment, plugin, { isPodRequest: true, prevResult }),
             timeoutMs: conf.delegateTimeoutMs,
           },
-          title: `network "${attachment.network}" (${attachment.source})`,
+          title: networkTitle(attachment),
           cniVersion: attachment.cniVersion,
         },
         signal,

@@ -3,6 +3,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { isAtLeast } from '../cni/version.ts'
 import type { JournalKey } from '../journal/journal.ts'
+import { networkTitle } from '../plan/plan.ts'
 import { execDelegate } from './delegate.ts'
 import type { EngineContext } from './engine.ts'
 import { delegateStdin, type RecordedAttachment, readPlannedMeta } from './recorded-plan.ts'
@@ -93,7 +94,7 @@ async function collect(
           stdin: delegateStdin(attachment, plugin, { isPodRequest: false, extra }),
           timeoutMs: context.conf.delegateTimeoutMs,
         },
-        title: `network "${attachment.network}" (${attachment.source})`,
+        title: networkTitle(attachment),
         cniVersion: attachment.cniVersion,
       })
     } catch (error) {

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isAtLeast } from '../cni/version.ts'
-import type { PlannedAttachment } from '../plan/plan.ts'
+import { networkTitle, type PlannedAttachment } from '../plan/plan.ts'
 import { planAttachments } from '../plan/plan-attachments.ts'
 import { executedTypes } from '../plan/plugin-faults.ts'
 import { allFaults, chooseNetworks } from '../plan/requested-network.ts'
-import { execDelegate } from './delegate.ts'
+import { execDelegate, supportedVersions } from './delegate.ts'
 import type { EngineContext } from './engine.ts'
 import { delegateStdin } from './recorded-plan.ts'
 import { resolveNetworks } from './resolution.ts'
@@ -62,33 +62,12 @@ export async function status(context: EngineContext): Promise<void> {
         stdin: delegateStdin(attachment, plugin, { isPodRequest: false }),
         timeoutMs: conf.delegateTimeoutMs,
       },
-      title: `network "${attachment.network}" (${attachment.source})`,
+      title: networkTitle(attachment),
       cniVersion: attachment.cniVersion,
     }
-    if (await speaks(executor, titled)) await execDelegate(context, titled, context.signal)
-  }
-}
-
-/** Whether the plugin itself lists 1.1.0: an older one may take the unknown verb for a fault (CNI-061). */
-async function speaks(
-  executor: EngineContext['executor'],
-  titled: Parameters<typeof execDelegate>[1],
-): Promise<boolean> {
-  const call = {
-    ...titled.call,
-    command: 'VERSION' as const,
-    netns: 'dummy',
-    ifName: 'dummy',
-    stdin: '{"cniVersion":"1.1.0"}',
-  }
-  try {
-    const exit = await executor.exec({ ...call, timeoutMs: 5000 })
-    const reply: unknown = JSON.parse(exit.stdout)
-    const versions = (reply as { supportedVersions?: unknown }).supportedVersions
-    return Array.isArray(versions) && versions.includes('1.1.0')
-  } catch {
-    // A plugin that cannot answer VERSION has no opinion on STATUS.
-    return false
+    // An older one may take the unknown verb for a fault (CNI-061).
+    const versions = await supportedVersions(executor, titled.call)
+    if (versions.includes('1.1.0')) await execDelegate(context, titled, context.signal)
   }
 }
 

@@ -186,11 +186,10 @@ export function remoteExecutor(
 
   return {
     async probe(path, types) {
-      const known =
-        early !== undefined && isUntouched && path === hello.netns
-          ? foundPlugins.find(hello, types)
-          : undefined
-      if (known !== undefined && early !== undefined) return toHostFacts(await early, known, hello.searchPath)
+      if (early !== undefined && isUntouched && path === hello.netns) {
+        const known = foundPlugins.find(hello, types)
+        if (known !== undefined) return toHostFacts(await early, known, hello.searchPath)
+      }
       const found = await probe(path, types)
       const plugins = new Map<string, PluginFile | undefined>(
         types.map((type, index) => {

@@ -13,7 +13,7 @@ import type { SelectionElement } from '../network/selection-element.ts'
 import { type DeviceGrant, grantDevices } from './devices.ts'
 import type { HostFacts } from './host-facts.ts'
 import { planIfNames } from './if-names.ts'
-import type { Plan, PlannedAttachment, PlannedPlugin } from './plan.ts'
+import { networkTitle, type Plan, type PlannedAttachment, type PlannedPlugin } from './plan.ts'
 import { pluginFaults } from './plugin-faults.ts'
 import { readsIpArg, readsMacArg } from './plugin-quirks.ts'
 import type { RequestedNetwork } from './requested-network.ts'
@@ -97,11 +97,6 @@ export function planAttachments(input: PlanInput): Plan {
 function onceCalled(conflist: Conflist, { requested }: ResolvedNetwork, conf: NetConf): Conflist {
   const plugins = conflist.plugins.filter(({ type }) => !conf.calledByRuntime.includes(type))
   return requested.isDefault && plugins.length > 0 ? { ...conflist, plugins } : conflist
-}
-
-/** How messages name a network: with its NAD or the place its configuration came from. */
-export function networkTitle(attachment: { network: string; source: string }): string {
-  return `network "${attachment.network}" (${attachment.source})`
 }
 
 function planAttachment(

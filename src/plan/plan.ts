@@ -55,3 +55,8 @@ export interface Plan {
   /** What is wrong with each optional network that is left out. */
   readonly missing: readonly string[]
 }
+
+/** How messages name a network: with its NAD or the place its configuration came from. */
+export function networkTitle(attachment: { network: string; source: string }): string {
+  return `network "${attachment.network}" (${attachment.source})`
+}

@@ -3,7 +3,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { delegatedTypes } from '../cni/conflist.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import type { HostFacts } from './host-facts.ts'
-import type { PlannedAttachment, PlannedPlugin } from './plan.ts'
+import { networkTitle, type PlannedAttachment, type PlannedPlugin } from './plan.ts'
 import { META_PLUGIN_TYPES, runsIpamPlugin } from './plugin-quirks.ts'
 
 /** Plugin types that a plugin makes run on the node: itself, its IPAM, its nested delegates. */
@@ -23,7 +23,7 @@ export function pluginFaults(
   conf: Pick<NetConf, 'allowedPluginTypes'>,
   facts: Pick<HostFacts, 'plugins' | 'searchPath'> | undefined,
 ): CniError[] {
-  const title = `network "${attachment.network}" (${attachment.source})`
+  const title = networkTitle(attachment)
   const types = new Set(attachment.plugins.flatMap(executedTypes))
   return [...types].flatMap((type) => {
     const file = facts?.plugins.get(type)

@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import { StringDecoder } from 'node:string_decoder'
-import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { isJsonObject, type JsonObject, toJsonObject } from '../cni/json.ts'
 import type { CredentialSource, Credentials, TlsCredentials } from './kubernetes-credentials.ts'
 
 /** TCP probes on an idle connection; the kernel gives one up that is half open some 10 s after that. */
@@ -206,22 +206,12 @@ function readAnswer(outgoing: ClientRequest, timeoutMs: number, body?: string): 
 
 function judge(response: IncomingMessage, text: string): JsonObject {
   const status = response.statusCode ?? 0
-  const body = toObject(text)
+  const body = toJsonObject(text)
   if (status >= 200 && status < 300) {
     if (body === undefined) throw new ApiError('the answer is cut off or no JSON')
     return body
   }
   throw refusal(response, body)
-}
-
-function toObject(text: string): JsonObject | undefined {
-  try {
-    // Numbers are not read of any object; strings, and the JSON in them, stay as they are.
-    const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
 }
 
 /** The error of an answer that is a `Status`, or of one that something before the API server gave. */
@@ -283,7 +273,7 @@ function readEvents(outgoing: ClientRequest, { idleMs, opened, event }: ApiWatch
         try {
           for (const line of lines) {
             if (line === '') continue
-            const value = toObject(line)
+            const value = toJsonObject(line)
             if (value === undefined) throw new ApiError('an event of the watch is cut off or no JSON')
             event(value)
           }
@@ -294,7 +284,7 @@ function readEvents(outgoing: ClientRequest, { idleMs, opened, event }: ApiWatch
       response.once('error', fail)
       response.once('end', () => {
         clearTimeout(timer)
-        if (!isOpen) return reject(refusal(response, toObject(rest)))
+        if (!isOpen) return reject(refusal(response, toJsonObject(rest)))
         if (rest === '') return resolve()
         reject(new ApiError('an event of the watch is cut off'))
       })

@@ -1,7 +1,8 @@
 import * as assert from 'uvu/assert'
 import { parseConflist } from '../../src/cni/conflist.ts'
 import { parseJson } from '../../src/cni/json.ts'
-import { networkTitle, planAttachments } from '../../src/plan/plan-attachments.ts'
+import { networkTitle } from '../../src/plan/plan.ts'
+import { planAttachments } from '../../src/plan/plan-attachments.ts'
 import { spec } from '../spec.ts'
 import { netConf, planInput, planPod, pod } from './plan-input.ts'
 
