@@ -58,11 +58,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.error({ file: confPath, reason: fault }, 'configuration not taken over, the old one stays in force')
     else {
       log.level = conf.logLevel
-      confs.clear()
-      delConfs.clear()
       defaultNetwork?.close()
       defaultNetwork = keepDefault()
-      nodeConf = undefined
+      forgetConfs()
       void clusters.close(currentConf())
       clusters.of(currentConf())
       log.info({ file: confPath }, 'configuration taken over')
@@ -100,6 +98,11 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, daemonKeys()))
     return nodeConf
   }
+  const forgetConfs = (): void => {
+    confs.clear()
+    delConfs.clear()
+    nodeConf = undefined
+  }
   const stateDir = (): string => currentConf().stateDir
   const daemonKeys = (): JsonObject => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() })
   const keepDefault = (): KeptDefaultNetwork | undefined =>
@@ -107,11 +110,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       conf: watch.conf,
       nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
       isServing: () => isServing && !isStopping && nodeReadiness.folderFault(currentConf()) === undefined,
-      changed: () => {
-        confs.clear()
-        delConfs.clear()
-        nodeConf = undefined
-      },
+      changed: forgetConfs,
       report: (level, message) => log[level](message),
     })
   const isNetworkKnown = (): boolean =>
@@ -147,9 +146,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     const kept = isDel ? delConfs : confs
     // What is recorded is undone whatever the net-conf has become.
     const parse = isDel ? parseDelConf : parseNetConf
-    const known = kept.get(key) ?? parse(overlayNetConf(rest, keys))
-    if (kept.size > KEPT_CONFS) kept.clear()
-    kept.set(key, known)
+    let known = kept.get(key)
+    if (known === undefined) {
+      known = parse(overlayNetConf(rest, keys))
+      if (kept.size >= KEPT_CONFS) kept.clear()
+      kept.set(key, known)
+    }
     const conf = withRequestValues(known, whole) ?? parse(whole)
     if (request.command === 'ADD' || request.command === 'STATUS') {
       if (key !== passed?.key) nodeConf = undefined
