@@ -34,7 +34,7 @@ spec('the dhcp plugin with its daemon', (it) => {
     writeFileSync(leaseFile, '')
     writeFileSync(
       join(dir, 'udhcpd.conf'),
-      `start 10.77.0.10\nend 10.77.0.20\ninterface uplink0-peer\nlease_file ${leaseFile}\npidfile ${dir}/pid\noption subnet 255.255.255.0\noption lease 600\n`,
+      `start 10.77.0.10\nend 10.77.0.19\ninterface uplink0-peer\nlease_file ${leaseFile}\npidfile ${dir}/pid\noption subnet 255.255.255.0\noption lease 600\n`,
     )
     startIn(node.host, 'busybox', ['udhcpd', '-f', join(dir, 'udhcpd.conf')])
     const socket = join(dir, 'dhcp.sock')
