@@ -133,6 +133,16 @@ Plugin find_plugin(const SearchPath *search, Slice type) {
   return (Plugin){.state = PLUGIN_MISSING};
 }
 
+bool is_program(const Plugin *plugin) {
+  static const char magic[4] = {0x7f, 'E', 'L', 'F'};
+  char begin[sizeof magic];
+  int fd = open(plugin->resolved, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return false;
+  bool is = read(fd, begin, sizeof begin) == sizeof begin && memcmp(begin, magic, sizeof magic) == 0;
+  close(fd);
+  return is;
+}
+
 void free_plugin(Plugin *plugin) {
   free(plugin->path);
   free(plugin->resolved);

@@ -32,6 +32,8 @@ typedef struct {
 
 SearchPath make_search_path(const char *cni_path, const char *bin_dirs, const char *fallback);
 Plugin find_plugin(const SearchPath *search, Slice type);
+/* Whether it is a compiled program, no script. */
+bool is_program(const Plugin *plugin);
 void free_plugin(Plugin *plugin);
 /* Why a file may not run, NULL when it may: it and every folder on its way must be root's alone. */
 char *trust_fault(const char *resolved);

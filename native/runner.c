@@ -60,6 +60,13 @@ static void close_end(int *fd) {
   *fd = -1;
 }
 
+static void close_process(Call *call) {
+  close_end(&call->process.in);
+  close_end(&call->process.out);
+  close_end(&call->process.err);
+  close_end(&call->process.pidfd);
+}
+
 static void free_call(Call *call) {
   buffer_free(&call->output);
   buffer_free(&call->errors);
@@ -73,6 +80,7 @@ static void shorten(Runner *runner) {
   while (runner->first != NULL && runner->first->state == CALL_OVER) {
     Call *call = runner->first;
     runner->before_succeeded = has_succeeded(call);
+    runner->before_was_dropped = call->ended == ENDED_DROPPED;
     runner->first = call->next;
     if (runner->first == NULL) runner->last = NULL;
     runner->count--;
@@ -84,8 +92,9 @@ static void end_call(Runner *runner, Call *call) {
   call->state = CALL_OVER;
   call->ended_us = now_us();
   if (call->started_us == 0) call->started_us = call->ended_us;
-  bool goes_on = call->next != NULL && call->next->state == CALL_WAITING && (call->next->exec.mode & MODE_MASK) != MODE_NOW &&
-                 (call->next->exec.mode & MODE_TELL_AT_ONCE) == 0;
+  const Call *next = call->next;
+  bool goes_on = next != NULL && (next->state == CALL_WAITING || next->state == CALL_AHEAD) &&
+                 (next->exec.mode & MODE_ORDER) != MODE_NOW && (next->exec.mode & MODE_TELL_AT_ONCE) == 0;
   runner->over(runner->context, call, goes_on);
   buffer_free(&call->output);
   buffer_free(&call->errors);
@@ -155,10 +164,52 @@ static void report_missing(Runner *runner, Call *call) {
   refuse(runner, call, CODE_PLUGIN_NOT_FOUND, (char *)reason.at);
 }
 
+static int start_process(Runner *runner, Call *call) {
+  if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
+  Buffer texts = {0};
+  char **environment = make_environment(runner, call, &texts);
+  int error = start_plugin(&call->plugin, environment, *runner->guard, &call->process);
+  free(environment);
+  buffer_free(&texts);
+  return error;
+}
+
+/*
+ * Starts a plugin that does nothing before it has its input, while the call before it runs. Scripts may look at
+ * no more than their environment, so only programs are. What goes wrong is told when its turn has come.
+ */
+static void start_ahead(Runner *runner, Call *call) {
+  call->exec.mode &= ~(uint32_t)MODE_START_AHEAD;
+  call->plugin = find_plugin(runner->search, call->exec.type);
+  bool is_started = call->plugin.state == PLUGIN_FOUND && is_program(&call->plugin) && start_process(runner, call) == 0;
+  if (is_started) call->state = CALL_AHEAD;
+  else free_plugin(&call->plugin);
+}
+
+/* Ends a plugin that has had no input. */
+static void end_ahead(Runner *runner, Call *call) {
+  kill(-call->process.pid, SIGKILL);
+  struct pollfd end = {.fd = call->process.pidfd, .events = POLLIN};
+  // One that hangs in the kernel is left to the guard.
+  if (call->process.pidfd < 0 || poll(&end, 1, DEATH_MS) == 1) {
+    guard_release(*runner->guard, call->process.pid);
+    while (waitpid(call->process.pid, NULL, 0) < 0 && errno == EINTR) {}
+  }
+  close_process(call);
+}
+
+static void drop(Runner *runner, Call *call) {
+  if (call->state == CALL_AHEAD) end_ahead(runner, call);
+  call->ended = ENDED_DROPPED;
+  end_call(runner, call);
+}
+
 static void start_call(Runner *runner, Call *call) {
   if (call->attempts == 0) {
     call->started_us = now_us();
     call->deadline = call->started_us / 1000 + call->exec.timeout_ms;
+  }
+  if (call->attempts == 0 && call->state != CALL_AHEAD) {
     call->plugin = find_plugin(runner->search, call->exec.type);
     if (call->plugin.state == PLUGIN_MISSING) {
       report_missing(runner, call);
@@ -175,13 +226,8 @@ static void start_call(Runner *runner, Call *call) {
       refuse(runner, call, CODE_PLUGIN_NOT_ALLOWED, reason);
       return;
     }
-    if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
   }
-  Buffer texts = {0};
-  char **environment = make_environment(runner, call, &texts);
-  int error = start_plugin(&call->plugin, environment, *runner->guard, &call->process);
-  free(environment);
-  buffer_free(&texts);
+  int error = call->state == CALL_AHEAD ? 0 : start_process(runner, call);
   if (error == 0) {
     call->state = CALL_RUNNING;
     call->next_step = NEVER;
@@ -204,19 +250,25 @@ static void start_call(Runner *runner, Call *call) {
 }
 
 void start_calls(Runner *runner) {
-  bool is_before_over = true, before_succeeded = runner->before_succeeded;
+  CallState state = CALL_OVER;
+  bool succeeded = runner->before_succeeded, was_dropped = runner->before_was_dropped;
   for (Call *call = runner->first; call != NULL; call = call->next) {
-    if (call->state == CALL_WAITING) {
-      bool may_start = (call->exec.mode & MODE_MASK) == MODE_NOW || is_before_over;
-      if (may_start && (call->exec.mode & MODE_MASK) == MODE_AFTER_SUCCESS && !before_succeeded) {
-        call->ended = ENDED_DROPPED;
-        end_call(runner, call);
+    if (call->state == CALL_WAITING || call->state == CALL_AHEAD) {
+      uint32_t order = call->exec.mode & MODE_ORDER;
+      bool is_before_over = state == CALL_OVER, is_before_begun = is_before_over || state == CALL_RUNNING || state == CALL_BUSY;
+      bool may_start = order == MODE_NOW || (order == MODE_WITH ? is_before_begun : is_before_over);
+      bool is_near = state == CALL_RUNNING || (order == MODE_WITH && state == CALL_AHEAD);
+      if (is_before_over && ((order == MODE_AFTER_SUCCESS && !succeeded) || (order == MODE_WITH && was_dropped))) {
+        drop(runner, call);
       } else if (may_start && runner->running < MAX_RUNNING) {
         start_call(runner, call);
+      } else if (is_near && call->state == CALL_WAITING && (call->exec.mode & MODE_START_AHEAD) != 0) {
+        start_ahead(runner, call);
       }
     }
-    is_before_over = call->state == CALL_OVER;
-    before_succeeded = is_before_over && has_succeeded(call);
+    state = call->state;
+    succeeded = state == CALL_OVER && has_succeeded(call);
+    was_dropped = state == CALL_OVER && call->ended == ENDED_DROPPED;
   }
   shorten(runner);
 }
@@ -294,10 +346,7 @@ static void finish(Runner *runner, Call *call, bool is_dead) {
     guard_release(*runner->guard, call->process.pid);
     while (waitpid(call->process.pid, NULL, 0) < 0 && errno == EINTR) {}
   }
-  close_end(&call->process.in);
-  close_end(&call->process.out);
-  close_end(&call->process.err);
-  close_end(&call->process.pidfd);
+  close_process(call);
   runner->running--;
   end_call(runner, call);
 }
@@ -351,7 +400,8 @@ void drop_waiting(Runner *runner) {
   runner->last = NULL;
   while (*place != NULL) {
     Call *call = *place;
-    if (call->state == CALL_WAITING || call->state == CALL_BUSY) {
+    if (call->state == CALL_AHEAD) end_ahead(runner, call);
+    if (call->state == CALL_WAITING || call->state == CALL_BUSY || call->state == CALL_AHEAD) {
       *place = call->next;
       runner->count--;
       free_call(call);
@@ -369,8 +419,7 @@ void cancel_calls(Runner *runner, bool spares_del) {
     if (call->state == CALL_RUNNING) {
       if (!call->has_exited) stop_call(call, ENDED_CANCELLED);
     } else if (call->state != CALL_OVER) {
-      call->ended = ENDED_DROPPED;
-      end_call(runner, call);
+      drop(runner, call);
     }
   }
   shorten(runner);

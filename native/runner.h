@@ -25,7 +25,8 @@ typedef enum {
   ENDED_DROPPED = 5,
 } Ended;
 
-typedef enum { CALL_WAITING, CALL_BUSY, CALL_RUNNING, CALL_OVER } CallState;
+/* CALL_AHEAD: its plugin has been started and waits for the input. */
+typedef enum { CALL_WAITING, CALL_AHEAD, CALL_BUSY, CALL_RUNNING, CALL_OVER } CallState;
 
 typedef struct Call Call;
 struct Call {
@@ -61,6 +62,7 @@ struct Runner {
   size_t count, running;
   /* How the call before the first one went; true when there was none. */
   bool before_succeeded;
+  bool before_was_dropped;
   /* Told of every end; `goes_on` says that the next call was waiting for it. */
   void (*over)(void *context, const Call *call, bool goes_on);
   void *context;

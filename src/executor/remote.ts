@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { HostFacts, PluginFile } from '../plan/host-facts.ts'
+import { readsInputFirst } from '../plan/plugin-quirks.ts'
 import type { Connection } from './connection.ts'
 import {
   type CallSeries,
@@ -11,7 +12,7 @@ import {
   type Executor,
   ExecutorLostError,
 } from './executor.ts'
-import { decodeNumber, ExecMode, type Frame, TELL_AT_ONCE } from './frame.ts'
+import { decodeNumber, ExecMode, type Frame, START_AHEAD, TELL_AT_ONCE } from './frame.ts'
 import {
   decodeExit,
   decodeFacts,
@@ -136,12 +137,22 @@ export function remoteExecutor(
     )
 
   // Cancellation by the runtime reaches the shim before it reaches us.
-  const execSeries = ({ calls, next, withinMs, signal, starting }: CallSeries): Promise<DelegateExit>[] => {
+  const execSeries = ({
+    calls,
+    next,
+    together = 0,
+    withinMs,
+    signal,
+    starting,
+  }: CallSeries): Promise<DelegateExit>[] => {
     // A call that no frame can hold throws here, when nothing has been promised of the others.
     const asked = calls.map((call, index) => {
       const id = nextId++
-      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
-      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
+      const follows = next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const order =
+        index === 0 ? ExecMode.now : index > calls.length - together ? ExecMode.withBefore : follows
+      const isAhead = index > 0 && readsInputFirst(call.type)
+      const mode = order + (isCalm() ? TELL_AT_ONCE + (isAhead ? START_AHEAD : 0) : 0)
       const timeoutMs = Math.max(0, Math.ceil(call.timeoutMs))
       return { call, id, frame: encodeMessage.exec({ ...call, id, mode, timeoutMs }) }
     })
