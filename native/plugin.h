@@ -46,8 +46,8 @@ typedef struct {
 
 /*
  * Starts an executable as the leader of a process group, with clean signals, our ends of its pipes
- * non-blocking. Returns 0 or an errno.
+ * non-blocking. `keeps_processor`: it and its children run on the processor that we are on. Returns 0 or an errno.
  */
-int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, Started *started);
+int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, bool keeps_processor, Started *started);
 
 #endif

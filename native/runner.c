@@ -34,23 +34,6 @@ void write_stderr(Slice bytes) {
   }
 }
 
-bool add_call(Runner *runner, Slice fields) {
-  if (runner->count >= MAX_CALLS) return false;
-  Call *call = allocate(sizeof *call);
-  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1}};
-  if (fields.size > 0) memcpy(call->bytes, fields.at, fields.size);
-  if (!decode_exec((Slice){call->bytes, fields.size}, &call->exec) || !is_plugin_type(call->exec.type)) {
-    free(call->bytes);
-    free(call);
-    return false;
-  }
-  if (runner->last == NULL) runner->first = call;
-  else runner->last->next = call;
-  runner->last = call;
-  runner->count++;
-  return true;
-}
-
 bool is_idle(const Runner *runner) { return runner->first == NULL; }
 
 bool has_succeeded(const Call *call) { return call->ended == ENDED_ITSELF && call->signal == 0 && call->status == 0; }
@@ -168,7 +151,7 @@ static int start_process(Runner *runner, Call *call) {
   if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
   Buffer texts = {0};
   char **environment = make_environment(runner, call, &texts);
-  int error = start_plugin(&call->plugin, environment, *runner->guard, &call->process);
+  int error = start_plugin(&call->plugin, environment, *runner->guard, (call->exec.mode & MODE_KEEP_PROCESSOR) != 0, &call->process);
   free(environment);
   buffer_free(&texts);
   return error;
@@ -196,6 +179,63 @@ static void end_ahead(Runner *runner, Call *call) {
     while (waitpid(call->process.pid, NULL, 0) < 0 && errno == EINTR) {}
   }
   close_process(call);
+}
+
+static void hold(Runner *runner, Call *call) {
+  start_ahead(runner, call);
+  if (call->state == CALL_AHEAD) runner->held = call;
+  else free_call(call);
+}
+
+static void drop_held(Runner *runner) {
+  if (runner->held == NULL) return;
+  end_ahead(runner, runner->held);
+  free_call(runner->held);
+  runner->held = NULL;
+}
+
+/* The plugin was started with the environment of the held call, so all of that must be the same. */
+static void use_held(Runner *runner, Call *call) {
+  Call *held = runner->held;
+  if (held == NULL) return;
+  const Exec *was = &held->exec, *is = &call->exec;
+  bool is_same = slice_equal(was->type, is->type) && slice_equal(was->command, is->command) &&
+                 slice_equal(was->container_id, is->container_id) && slice_equal(was->netns, is->netns) &&
+                 slice_equal(was->if_name, is->if_name) && slice_equal(was->args, is->args);
+  if (!is_same) {
+    drop_held(runner);
+    return;
+  }
+  call->plugin = held->plugin;
+  call->process = held->process;
+  call->state = CALL_AHEAD;
+  held->plugin = (Plugin){.state = PLUGIN_MISSING};
+  free_call(held);
+  runner->held = NULL;
+}
+
+bool add_call(Runner *runner, Slice fields) {
+  if (runner->count >= MAX_CALLS) return false;
+  Call *call = allocate(sizeof *call);
+  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1}};
+  if (fields.size > 0) memcpy(call->bytes, fields.at, fields.size);
+  bool is_hold = false;
+  bool is_good = decode_exec((Slice){call->bytes, fields.size}, &call->exec) && is_plugin_type(call->exec.type);
+  if (is_good) is_hold = (call->exec.mode & MODE_HOLD) != 0, is_good = !is_hold || runner->held == NULL;
+  if (!is_good) {
+    free_call(call);
+    return false;
+  }
+  if (is_hold) {
+    hold(runner, call);
+    return true;
+  }
+  use_held(runner, call);
+  if (runner->last == NULL) runner->first = call;
+  else runner->last->next = call;
+  runner->last = call;
+  runner->count++;
+  return true;
 }
 
 static void drop(Runner *runner, Call *call) {
@@ -396,6 +436,7 @@ void handle_calls(Runner *runner, const struct pollfd *entries) {
 }
 
 void drop_waiting(Runner *runner) {
+  drop_held(runner);
   Call **place = &runner->first;
   runner->last = NULL;
   while (*place != NULL) {
@@ -414,6 +455,7 @@ void drop_waiting(Runner *runner) {
 }
 
 void cancel_calls(Runner *runner, bool spares_del) {
+  drop_held(runner);
   for (Call *call = runner->first; call != NULL; call = call->next) {
     if (spares_del && slice_is(call->exec.command, "DEL")) continue;
     if (call->state == CALL_RUNNING) {

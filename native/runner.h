@@ -59,6 +59,8 @@ struct Runner {
   /* Which lock the guard holds; it is started at the first call. */
   const Lock *lock;
   Call *first, *last;
+  /* In no queue: its plugin has been started for the call that comes next, if that is the same. */
+  Call *held;
   size_t count, running;
   /* How the call before the first one went; true when there was none. */
   bool before_succeeded;
@@ -68,7 +70,7 @@ struct Runner {
   void *context;
 };
 
-/* Copies the fields of an exec frame into the queue; false when they are none or it is full. */
+/* Copies the fields of an exec frame into the queue, or holds them; false when they are none or it is full. */
 bool add_call(Runner *runner, Slice fields);
 bool is_idle(const Runner *runner);
 /* Starts what may start, drops what may not. */

@@ -374,7 +374,7 @@ static bool take(Session *session, uint8_t kind, Slice fields) {
     case KIND_EXEC: {
       Exec exec;
       if (!decode_exec(fields, &exec) || !is_allowed(session, &exec)) return false;
-      session->has_executed = true;
+      if ((exec.mode & MODE_HOLD) == 0) session->has_executed = true;
       return add_call(&session->runner, fields);
     }
     case KIND_LOG: {

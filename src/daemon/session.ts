@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { formatCniArgs } from '../cni/cni-args.ts'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
@@ -199,6 +200,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
+    if (request.command === 'ADD') expectFirst(session, request)
     const release = await admit(request, conf, services.admission, session.signal)
     queueMs = performance.now() - start
     try {
@@ -248,6 +250,18 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     endSoon(connection, session.signal)
     services.ended()
   }
+}
+
+/** As a rule an ADD begins with the default network, which gets the runtime's own arguments. */
+function expectFirst({ executor }: Session, { containerId, netns, ifName, args }: CniRequest): void {
+  let plain: string
+  try {
+    plain = formatCniArgs(args)
+  } catch {
+    // The plan says so with the network's name.
+    return
+  }
+  executor.expect({ containerId, netns, ifName, args: plain })
 }
 
 /** @param isSettled Whether the request's own record goes after the answer. */

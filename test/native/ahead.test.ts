@@ -1,10 +1,19 @@
-import { copyFileSync, mkdirSync, readdirSync, readlinkSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { ExecMode, START_AHEAD } from '../../src/executor/frame.ts'
+import { ExecMode, HOLD, KEEP_PROCESSOR, START_AHEAD } from '../../src/executor/frame.ts'
 import { Ended, encodeMessage } from '../../src/executor/protocol.ts'
 import { eventually } from '../rig/daemon.ts'
 import { type StubCall, type StubPlugin, stubPlugin } from '../rig/stub.ts'
+import { isAlive } from '../rig/teardown.ts'
 import { spec } from '../spec.ts'
 import { execFields, fakeDaemon, type Peer } from './fake-daemon.ts'
 import { type TestShim, testShim } from './shim.ts'
@@ -210,6 +219,103 @@ spec('shim: plugins that start up ahead of their turn', (it) => {
     first?.release('gate')
     assert.is((await running.finished).json?.code, 11)
     assert.is(fed(second).length, 0)
+  })
+})
+
+spec('shim: a plugin held for the call that comes next', (it) => {
+  const held = encodeMessage.exec(
+    execFields({ id: 0, type: 'first', mode: START_AHEAD + HOLD, timeoutMs: 0, stdin: '' }),
+  )
+
+  it('is the plugin of that call, and starts once', async () => {
+    const shim = testShim()
+    const [first] = programs(shim, ['first'])
+    let exits: unknown[] = []
+    let startedAs: string[] = []
+    const daemon = await fakeDaemon(shim.socket, async (peer) => {
+      peer.send(held)
+      await eventually(() => assert.is(processesOf(first?.path ?? '').length, 1))
+      startedAs = processesOf(first?.path ?? '')
+      assert.is(fed(first).length, 0)
+      peer.send(encodeMessage.exec(execFields({ id: 1, type: 'first' })))
+      exits = await ends(peer, 1)
+      peer.done()
+    })
+    assert.is((await shim.run('ADD')).status, 0)
+    assert.equal(daemon.faults, [])
+    assert.equal(exits, [[1, 0, Ended.itself]])
+    assert.equal(
+      first?.calls().map(({ pid }) => String(pid)),
+      startedAs,
+    )
+  })
+
+  for (const [what, other] of [
+    ['another plugin', { type: 'second' }],
+    ['another interface', { ifName: 'net7' }],
+    ['other arguments', { args: 'A=2' }],
+    ['an undo', { command: 'DEL' }],
+  ] as const) {
+    it(`is ended without input when that is of ${what}`, async () => {
+      const shim = testShim()
+      const [first, second] = programs(shim, ['first', 'second'])
+      let exits: unknown[] = []
+      const daemon = await fakeDaemon(shim.socket, async (peer) => {
+        peer.send(held)
+        await eventually(() => assert.is(processesOf(first?.path ?? '').length, 1))
+        const heldPid = Number(processesOf(first?.path ?? '')[0])
+        peer.send(encodeMessage.exec(execFields({ id: 1, type: 'first', ...other })))
+        exits = await ends(peer, 1)
+        assert.not(isAlive(heldPid))
+        peer.done()
+      })
+      await shim.run('ADD')
+      assert.equal(daemon.faults, [])
+      assert.equal(exits, [[1, 0, Ended.itself]])
+      assert.is(fed(first).length + fed(second).length, 1)
+    })
+  }
+
+  for (const end of ['the answer', 'the end of the daemon'] as const) {
+    it(`is ended with ${end} when no call comes`, async () => {
+      const shim = testShim()
+      const [first] = programs(shim, ['first'])
+      const daemon = await fakeDaemon(shim.socket, async (peer) => {
+        peer.send(held)
+        await eventually(() => assert.is(processesOf(first?.path ?? '').length, 1))
+        if (end === 'the answer') peer.done(1, '{"code":11}')
+        else daemon.kill()
+      })
+      shim.configure({ addWait: '1' })
+      assert.is((await shim.run('ADD')).json?.code, 11)
+      assert.equal(processesOf(first?.path ?? ''), [])
+      assert.is(fed(first).length, 0)
+    })
+  }
+})
+
+spec('shim: a plugin that stays on its processor', (it) => {
+  const allowed = (pid: number | undefined): string =>
+    /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
+
+  it('may use one alone, and the next one may use all again', async () => {
+    const shim = testShim()
+    const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
+    const lists: string[] = []
+    const daemon = await fakeDaemon(shim.socket, async (peer) => {
+      peer.send(
+        encodeMessage.exec(execFields({ id: 1, mode: KEEP_PROCESSOR })),
+        encodeMessage.exec(execFields({ id: 2, ifName: 'net1' })),
+      )
+      for (const { pid } of await stub.reached(2)) lists.push(allowed(pid))
+      stub.release('gate')
+      await ends(peer, 2)
+      peer.done()
+    })
+    assert.is((await shim.run('ADD')).status, 0)
+    assert.equal(daemon.faults, [])
+    assert.match(lists.join(' '), /(^| )\d+( |$)/)
+    assert.ok(lists.includes(allowed(process.pid)))
   })
 })
 
