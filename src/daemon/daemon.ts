@@ -224,8 +224,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       report: (report) => {
         metrics.observe(report)
         logRequest(log, report)
-        const attempt = failedAttempt(report)
-        if (attempt !== undefined) clusters.of(currentConf())?.reportFailure?.(attempt)
+        const conf = report.conf ?? currentConf()
+        const attempt = failedAttempt(report, conf.stateDir)
+        if (attempt !== undefined) clusters.of(conf)?.reportFailure?.(attempt)
       },
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),

@@ -66,6 +66,7 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     pod: identity,
     searchPath: facts.searchPath,
     time: new Date().toISOString(),
+    uptimeUs: Number(process.hrtime.bigint() / 1000n),
     attachments,
   }
   const undos = attachments.flatMap((attachment) => undosOf(attachment, context, undefined))
