@@ -60,6 +60,8 @@ export interface SessionServices {
 /** What is told of one request. Milliseconds. */
 export interface RequestReport {
   readonly request: CniRequest | undefined
+  /** Its configuration; `undefined` when that is what is wrong. */
+  readonly conf: NetConf | undefined
   readonly error: CniError | undefined
   readonly warnings: readonly string[]
   readonly queueMs: number
@@ -240,7 +242,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     }
   }
   try {
-    services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
+    services.report({ request, conf, error, warnings, queueMs, durationMs: performance.now() - start, calls })
     if (mayFollow && conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
   } catch (fault) {
     // The request has had its answer; what is wrong here must not end the daemon.

@@ -33,6 +33,8 @@ export interface FailedAttempt {
   readonly uid?: string
   readonly command: 'ADD' | 'DEL'
   readonly error: CniError
+  /** Whether the pod has all its networks by an earlier ADD of the same container, which the failed one left alone. */
+  readonly isAttached: boolean
   /** Texts of this attempt alone, such as the container's id: the next one fails in other words. */
   readonly passing: readonly string[]
 }

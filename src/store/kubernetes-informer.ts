@@ -9,6 +9,8 @@ export interface InformerOptions<T> {
   readonly client: ApiClient
   /** `/api/v1/pods` */
   readonly path: string
+  /** What is said when it may not be followed: the right that is missing. */
+  readonly right: string
   readonly fieldSelector?: string
   /** Content types to ask for, of a list and of one object; default JSON. */
   readonly accept?: { readonly list: string; readonly object: string }
@@ -47,6 +49,11 @@ export interface Informer<T> {
   readonly isListed: boolean
   /** What keeps it from following the API server at the moment. */
   readonly fault: string | undefined
+  /**
+   * Whether the API server has refused (403) to let it be followed. What is known then may be of any age, and whoever
+   * wants to know has to ask; unlike with a server that is away, which cannot be asked.
+   */
+  readonly isForbidden: boolean
   readonly size: number
   /** The object `namespace/name`. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
@@ -72,6 +79,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   let objects = new Map<string, T | CniError>()
   let isListed = false
   let fault: string | undefined
+  let isForbidden = false
   /** Where the watch goes on; `undefined` when everything must be listed. */
   let version: string | undefined
   /** The oldest version that a list may be of: never back in time, unless the server has forgotten it. */
@@ -185,7 +193,11 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         idleMs: limits.idleMs,
         signal: stop.signal,
         opened: () => {
-          settling = setTimeout(followed, limits.firstPauseMs * PAUSES_TO_SETTLE)
+          settling = setTimeout(() => {
+            // By now all that happened meanwhile has been told.
+            isForbidden = false
+            followed()
+          }, limits.firstPauseMs * PAUSES_TO_SETTLE)
         },
         event: take,
         ...(options.accept === undefined ? {} : { accept: options.accept.object }),
@@ -213,8 +225,8 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         oldest = ''
       }
       failures += 1
-      if (!stop.signal.aborted && (status !== 410 || failures > 2))
-        setFault(toCniError(error, CniErrorCode.TryAgainLater).message)
+      if (status === 403) isForbidden = true
+      if (!stop.signal.aborted && (status !== 410 || failures > 2)) setFault(toFault(error, options.right))
       const pause = Math.min(limits.firstPauseMs * 2 ** Math.min(failures - 1, 20), limits.longestPauseMs)
       const asked = error instanceof ApiError ? error.retryAfterMs : 0
       return asked + pause * (0.5 + Math.random() / 2)
@@ -235,6 +247,9 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     get fault() {
       return fault
     },
+    get isForbidden() {
+      return isForbidden
+    },
     get size() {
       return objects.size
     },
@@ -248,6 +263,12 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
       await running
     },
   }
+}
+
+function toFault(error: unknown, right: string): string {
+  const { message } = toCniError(error, CniErrorCode.TryAgainLater)
+  if (!(error instanceof ApiError) || error.status !== 403) return message
+  return `${message}; grant Plexus's user the right ${right}: until then each lookup is a request`
 }
 
 function isFault<T>(value: T | CniError | undefined): value is CniError {

@@ -1,10 +1,10 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import { NETWORK_STATUS_ANNOTATION } from '../network/annotations.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { Pod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { ApiError, apiClient } from './kubernetes-client.ts'
@@ -106,6 +106,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           client,
           limits,
           path: '/api/v1/pods',
+          right: 'list and watch on pods',
           fieldSelector: `spec.nodeName=${nodeName}`,
           accept: METADATA,
           parse: toPod,
@@ -120,6 +121,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           client,
           limits,
           path: `${NAD_GROUP}/${NADS}`,
+          right: `list and watch on ${NADS}`,
           pageSize: NAD_PAGE,
           parse: toNad,
           changed: (key, nad) => {
@@ -170,9 +172,12 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
+  /** What is known of an object and followed. @throws {CniError} What is wrong with it. */
+  const followed = <T>(informer: Informer<T> | undefined, key: string): T | undefined =>
+    informer?.isForbidden ? undefined : informer?.get(key)
   const findPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = toKey('pod', namespace, name)
-    const cached = pods?.get(key)
+    const cached = followed(pods, key)
     if (cached !== undefined && isPodWith(cached, uid)) return cached
     return await askForPod(namespace, name, uid)
   }
@@ -195,7 +200,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     name: string,
   ): Promise<NetworkAttachmentDefinition | undefined> => {
     const key = toKey('NAD', namespace, name)
-    const cached = nads?.get(key)
+    const cached = followed(nads, key)
     if (cached !== undefined) {
       files.keep(cached)
       return cached
@@ -203,7 +208,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     const believedUntil = missing.get(key)
     if (believedUntil !== undefined && performance.now() < believedUntil) return undefined
     // Of those that were listed a copy is kept up to date, or removed: it has nothing new to say.
-    const copy = nads?.isListed ? undefined : files.read(key)
+    const copy = nads?.isListed && !nads.isForbidden ? undefined : files.read(key)
     const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
     try {
       const nad = await read(
@@ -229,7 +234,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
 
   const known = (namespace: string, name: string): Pod | undefined => {
     try {
-      return pods?.get(`${namespace}/${name}`)
+      return followed(pods, `${namespace}/${name}`)
     } catch {
       // Whoever looks it up is told what is wrong with it.
       return undefined

@@ -243,7 +243,9 @@ spec('the access rights in deploy/', (it) => {
         await without(resource, verb)
         const daemon = await started()
         const account = 'system:serviceaccount:kube-system:plexus'
-        const named = new RegExp(`403: cannot ${verb} resource "${resource}" .* as user "${account}"`)
+        const named = new RegExp(
+          `403: cannot ${verb} resource "${resource}" .* as user "${account}".*; grant .* list and watch on ${resource}`,
+        )
         await eventually(async () => {
           const { status, body } = await daemon.get('/readyz')
           assert.is(status, 200)
@@ -254,6 +256,37 @@ spec('the access rights in deploy/', (it) => {
       })
     }
   }
+
+  it('without the right to watch networks no pod gets an old one, nor when it is given back', async () => {
+    const nads = `/apis/k8s.cni.cncf.io/v1/namespaces/default/${NADS}`
+    const change = async (network: number): Promise<void> => {
+      const config = JSON.stringify(node.bridge(network))
+      await api.ok('PATCH', `${nads}/changing`, { spec: { config } })
+    }
+    await api.ok('POST', nads, nad({ name: 'changing', config: node.bridge(100) }))
+    await without(NADS, 'watch')
+    const { shim: executable, start } = installed()
+    const daemon = await start({ wrap: ['env', `NODE_NAME=${NODE}`] })
+    await eventually(async () => assert.match((await daemon.get('/readyz')).body, /403: cannot watch/))
+    const attach = async (network: number): Promise<void> => {
+      const name = `changing-${network}`
+      const pod = await node.pod({ name, uid: await inCluster(name, 'changing'), networks: 'changing' })
+      const run = await pod.run('ADD', { executable, conf: conf() })
+      assertAdded(run)
+      assert.match(JSON.stringify(run.json?.ips), `"10.${network}.0.`)
+      assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    }
+    for (const network of [101, 102]) {
+      await change(network)
+      await attach(network)
+    }
+    await change(103)
+    await api.ok('PATCH', ROLE, { rules: deployedObject('ClusterRole').rules })
+    // The next try comes within 10 s.
+    await eventually(async () => assert.is((await daemon.get('/readyz')).body.trim(), 'ready'), 20_000)
+    await attach(103)
+    assert.is(await daemon.stop(), 0)
+  })
 
   it('without the right to get pods or networks the pod that needs it is told which right is missing', async () => {
     const { shim: executable, start } = installed()

@@ -19,6 +19,7 @@ function lineOf(report: Partial<RequestReport>): string {
   )
   logRequest(log, {
     request: undefined,
+    conf: undefined,
     error: undefined,
     warnings: [],
     queueMs: 0,
