@@ -8,13 +8,19 @@ const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
  * find what they have written. In a pod it does not, whatever is mounted there; by `nsenter -t 1 -a` it does.
  */
 export function isOnHost(env: Readonly<Record<string, string | undefined>>): boolean {
+  const isInPod = env.KUBERNETES_SERVICE_HOST !== undefined
+  const first = linkOf('/proc/1/ns/mnt')
+  if (first === undefined) return !isInPod
+  return (
+    first === linkOf('/proc/self/ns/mnt') && (!isInPod || linkOf('/proc/self/ns/pid') === FIRST_PID_NAMESPACE)
+  )
+}
+
+function linkOf(path: string): string | undefined {
   try {
-    if (readlinkSync('/proc/self/ns/mnt') !== readlinkSync('/proc/1/ns/mnt')) return false
-    return (
-      env.KUBERNETES_SERVICE_HOST === undefined || readlinkSync('/proc/self/ns/pid') === FIRST_PID_NAMESPACE
-    )
+    return readlinkSync(path)
   } catch {
-    // Who may not look at process 1 is not the node's root.
-    return false
+    // Not everybody may look at process 1.
+    return undefined
   }
 }
