@@ -2,6 +2,7 @@ import type { Argv } from 'yargs'
 import { DAEMON_CONF_DEFAULTS } from '../config/daemon-conf.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { SHIM_CONF_DEFAULTS } from '../config/shim-conf.ts'
+import { UsageError } from './failure.ts'
 import type { InstallOptions } from './install.ts'
 import { once, waitMs, wholeSeconds } from './option.ts'
 import type { UninstallCommandOptions } from './uninstall.ts'
@@ -61,6 +62,27 @@ export function withInstallOptions<T>(command: Argv<T>) {
       default: false,
       describe: 'Stay and put back what is removed or changed',
     })
+    .option('replace-multus', {
+      type: 'boolean',
+      default: false,
+      describe: "Take Multus's place: its configuration and its running pods",
+    })
+    .option('multus-conf', {
+      ...once('multus-conf', { describe: "Multus's configuration, or its daemon's (daemon-config.json)" }),
+      defaultDescription: 'its file in --conf-dir',
+    })
+    .option('multus-cache-dir', {
+      ...once('multus-cache-dir', { describe: 'Where Multus remembers its pods' }),
+      defaultDescription: 'its cniDir, or /var/lib/cni/multus',
+    })
+    .option('cni-cache-dir', {
+      ...once('cni-cache-dir', { describe: "Cache of the runtime's CNI library" }),
+      default: '/var/lib/cni',
+    })
+    .option('config', {
+      ...once('config', { describe: "File that gets the daemon's configuration, translated from Multus's" }),
+      defaultDescription: 'it is printed',
+    })
 }
 
 type Parsed = Awaited<ReturnType<typeof withInstallOptions>['argv']>
@@ -78,6 +100,12 @@ export function toInstallOptions(
     | 'delWait'
     | 'noFallback'
     | 'watch'
+    | 'confDir'
+    | 'replaceMultus'
+    | 'multusConf'
+    | 'multusCacheDir'
+    | 'cniCacheDir'
+    | 'config'
   >,
 ): Omit<InstallOptions, 'format' | 'style' | 'write'> {
   return {
@@ -90,7 +118,24 @@ export function toInstallOptions(
     delWait: wholeSeconds('del-wait', args.delWait),
     hasFallback: !args.noFallback,
     isWatching: args.watch,
+    confDir: args.confDir,
+    multus: toMultusOptions(args),
   }
+}
+
+function toMultusOptions({
+  replaceMultus,
+  multusConf: confFile,
+  multusCacheDir: cacheDir,
+  cniCacheDir,
+  config: configFile,
+}: Pick<
+  Parsed,
+  'replaceMultus' | 'multusConf' | 'multusCacheDir' | 'cniCacheDir' | 'config'
+>): InstallOptions['multus'] {
+  if (replaceMultus) return { confFile, cacheDir, cniCacheDir, configFile }
+  if ([confFile, cacheDir, configFile].every((value) => value === undefined)) return undefined
+  throw new UsageError('--multus-conf, --multus-cache-dir and --config belong to --replace-multus')
 }
 
 /** The options of `plexus uninstall`. */

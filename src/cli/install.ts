@@ -6,6 +6,14 @@ import { clearUninstallMark } from '../node/uninstall-mark.ts'
 import { ExitCode, UsageError } from './failure.ts'
 import { packageVersion, shippedFile } from './installation.ts'
 import { formatDocument, type OutputFormat, type Styler, statePaint } from './output.ts'
+import {
+  keepTakingOver,
+  type MultusOptions,
+  type MultusReport,
+  multusText,
+  readNodeMultus,
+  takeOverMultus,
+} from './replace-multus.ts'
 import { formatTable } from './table.ts'
 
 /** What `plexus install` is told. */
@@ -21,6 +29,10 @@ export interface InstallOptions {
   readonly delWait: number
   readonly hasFallback: boolean
   readonly isWatching: boolean
+  /** The runtime's folder of conf files. */
+  readonly confDir: string
+  /** What is needed to take Multus's place, when that is asked for. */
+  readonly multus: MultusOptions | undefined
   readonly format: OutputFormat
   readonly style: Styler
   readonly write: (text: string) => void
@@ -31,6 +43,8 @@ interface InstallReport {
   readonly version: string
   readonly binDir: string
   readonly files: readonly PlacedFile[]
+  /** Only where Multus is replaced. */
+  readonly multus?: MultusReport
 }
 
 /**
@@ -40,8 +54,9 @@ interface InstallReport {
  * @throws {CniError} Io, with what to do.
  */
 export async function install(options: InstallOptions): Promise<number> {
-  const { binDir, stateDir, isWatching, format, style, write } = options
-  const conf = shimConf(options)
+  const { binDir, stateDir, isWatching, multus, format, style, write } = options
+  const found = multus === undefined ? undefined : readNodeMultus(multus, options)
+  const conf = shimConf(options, found?.pluginDirs ?? [])
   const files: ShimFiles = {
     binDir,
     conf,
@@ -54,18 +69,30 @@ export async function install(options: InstallOptions): Promise<number> {
       : undefined,
   }
   if (isWatching) {
-    await watch(files, stateDir)
+    await watch(files, options)
     return ExitCode.good
   }
   clearUninstallMark(stateDir)
   const placed = placeShimFiles(files)
   const report: InstallReport = { version: conf.version, binDir, files: placed }
-  write(formatDocument(report, format, ({ files }) => placedText(files, style)))
-  return ExitCode.good
+  if (multus === undefined || found === undefined) {
+    write(formatDocument(report, format, ({ files }) => placedText(files, style)))
+    return ExitCode.good
+  }
+  const replaced = { ...report, multus: await takeOverMultus(multus, found, options) }
+  write(
+    formatDocument(
+      replaced,
+      format,
+      ({ files, multus }) => `${placedText(files, style)}\n${multusText(multus)}`,
+    ),
+  )
+  const { waiting, left } = replaced.multus
+  return waiting.length + left.length === 0 ? ExitCode.good : ExitCode.finding
 }
 
 /** A table of files and what was done about each. */
-export function placedText(files: readonly PlacedFile[], style: Styler): string {
+function placedText(files: readonly PlacedFile[], style: Styler): string {
   const rows = files.map(({ path, action }) => [path, action])
   return formatTable(
     ['FILE', 'ACTION'],
@@ -74,13 +101,13 @@ export function placedText(files: readonly PlacedFile[], style: Styler): string 
   )
 }
 
-function shimConf(options: InstallOptions): ShimConf {
+function shimConf(options: InstallOptions, more: readonly string[]): ShimConf {
   const { hostBinDir, pluginDirs, socket, stateDir, addWait, delWait, hasFallback } = options
   const conf: ShimConf = {
     version: packageVersion(),
     socket,
     stateDir,
-    binDirs: pluginDirs.length === 0 ? [hostBinDir] : pluginDirs,
+    binDirs: [...new Set([...(pluginDirs.length === 0 ? [hostBinDir] : pluginDirs), ...more])],
     addWait,
     delWait,
     fallback: hasFallback ? join(hostBinDir, STANDALONE_FILE) : undefined,
@@ -90,10 +117,25 @@ function shimConf(options: InstallOptions): ShimConf {
   return conf
 }
 
-async function watch(files: ShimFiles, stateDir: string): Promise<void> {
-  const stop = new AbortController()
-  process.on('SIGTERM', () => stop.abort())
-  process.on('SIGINT', () => stop.abort())
+async function watch(files: ShimFiles, options: InstallOptions): Promise<void> {
+  const { stateDir, multus } = options
+  const { signal, abort } = stopSignal()
   const report = (message: string): void => void process.stderr.write(`plexus install: ${message}\n`)
-  await keepShimFiles({ files, stateDir, signal: stop.signal, report })
+  try {
+    await Promise.all([
+      keepShimFiles({ files, stateDir, signal, report }),
+      multus === undefined ? undefined : keepTakingOver(multus, options, signal, report),
+    ])
+  } finally {
+    abort()
+  }
+}
+
+/** Aborted by SIGTERM and SIGINT. */
+function stopSignal(): { readonly signal: AbortSignal; abort(): void } {
+  const stop = new AbortController()
+  const abort = (): void => stop.abort()
+  process.on('SIGTERM', abort)
+  process.on('SIGINT', abort)
+  return { signal: stop.signal, abort }
 }

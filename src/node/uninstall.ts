@@ -1,11 +1,12 @@
 import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
-import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
 import { lockAllSandboxes } from '../journal/lock.ts'
 import { NODE_CONFLIST_FILE } from '../plan/node-conflist.ts'
+import { sweepAdopted } from './adopted-pods.ts'
+import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
 import { putBack } from './set-aside.ts'
@@ -103,6 +104,7 @@ async function finish(options: UninstallOptions, removed: string[]): Promise<str
   const lock = await lockAllSandboxes(stateDir, LOCK_TIMEOUT_MS)
   try {
     if (remainingSandboxes(stateDir).length > 0) return 'a pod was attached just now'
+    sweepAdopted(stateDir)
     removed.push(...removeShimFiles(binDir).map(({ path }) => path))
     for (const name of STATE_ENTRIES) rmSync(join(stateDir, name), { recursive: true, force: true })
   } finally {
@@ -139,16 +141,4 @@ function removeEmptyFolder(path: string): boolean {
     if (code === 'ENOENT' || code === 'ENOTEMPTY' || code === 'EBUSY' || code === 'ENOTDIR') return false
     throw toCniError(error)
   }
-}
-
-/** Whether somebody listens at the socket. */
-function isServed(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const connection = createConnection(socket)
-    connection.once('connect', () => {
-      connection.destroy()
-      resolve(true)
-    })
-    connection.once('error', () => resolve(false))
-  })
 }
