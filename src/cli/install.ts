@@ -79,7 +79,7 @@ export async function install(options: InstallOptions): Promise<number> {
     write(formatDocument(report, format, ({ files }) => placedText(files, style)))
     return ExitCode.good
   }
-  const replaced = { ...report, multus: await takeOverMultus(multus, found, options) }
+  const replaced = { ...report, multus: await takeOverMultus(multus, found, options, conf.binDirs) }
   write(
     formatDocument(
       replaced,
@@ -124,7 +124,9 @@ async function watch(files: ShimFiles, options: InstallOptions): Promise<void> {
   try {
     await Promise.all([
       keepShimFiles({ files, stateDir, signal, report }),
-      multus === undefined ? undefined : keepTakingOver(multus, options, signal, report),
+      multus === undefined
+        ? undefined
+        : keepTakingOver(multus, options, files.conf.binDirs, { signal, report }),
     ])
   } finally {
     abort()

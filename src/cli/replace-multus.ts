@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { toCniError } from '../cni/cni-error.ts'
@@ -51,14 +52,19 @@ export function readNodeMultus(
   return readMultus(confDir, confFile, own)
 }
 
-/** Takes Multus's place on this node, as far as that is possible now. */
+/**
+ * Takes Multus's place on this node, as far as that is possible now.
+ *
+ * @param pluginDirs Where the plugins of the pods are, as the host names the folders.
+ */
 export async function takeOverMultus(
   options: MultusOptions,
   multus: MultusOnNode,
   place: NodePlace,
+  pluginDirs: readonly string[],
 ): Promise<MultusReport> {
   const { configFile, cacheDir, cniCacheDir } = options
-  const { conf, notes, pluginDirs, files, defaultNetwork } = multus
+  const { conf, notes, files, defaultNetwork } = multus
   if (configFile !== undefined) writeDurably(configFile, stringify(conf), 0o600)
   const replacement = await replaceMultus({
     ...{ ...place, cniCacheDir, defaultNetwork, pluginDirs, files },
@@ -67,19 +73,22 @@ export async function takeOverMultus(
   return { daemonConf: conf, configFile: configFile ?? null, notes, ...replacement }
 }
 
-/** Does so again and again, until it is told to stop. */
+/** Does so again and again, until it is told to stop. A configuration that is there already stays as it is. */
 export async function keepTakingOver(
   options: MultusOptions,
   place: NodePlace,
-  signal: AbortSignal,
-  report: (message: string) => void,
+  pluginDirs: readonly string[],
+  { signal, report }: { readonly signal: AbortSignal; readonly report: (message: string) => void },
 ): Promise<void> {
   let said = ''
   while (!signal.aborted) {
     let pauseMs = BUSY_MS
     let text: string
     try {
-      const outcome = await takeOverMultus(options, readNodeMultus(options, place), place)
+      const { configFile } = options
+      const isThere = configFile === undefined || existsSync(configFile)
+      const now = { ...options, configFile: isThere ? undefined : configFile }
+      const outcome = await takeOverMultus(now, readNodeMultus(options, place), place, pluginDirs)
       text = progressText(outcome)
       if (outcome.waitsFor === undefined && outcome.waiting.length === 0) pauseMs = QUIET_MS
     } catch (error) {

@@ -70,3 +70,9 @@ export function formatShimConf(conf: ShimConf): string {
 export function shimConfVersion(text: string): string | undefined {
   return /^version=(.*)$/m.exec(text)?.[1]
 }
+
+/** The folders of plugins that a `plexus.shim` names. */
+export function shimConfBinDirs(text: string): string[] {
+  const [, value = ''] = /^binDirs=(.*)$/m.exec(text) ?? []
+  return value.split(':').filter((folder) => folder.startsWith('/'))
+}

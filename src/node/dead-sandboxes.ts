@@ -8,6 +8,7 @@ import { localExecutor } from '../executor/local.ts'
 import { readNetnsId } from '../executor/netns.ts'
 import { type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
 import { lockSandbox } from '../journal/lock.ts'
+import { placedBinDirs } from './shim-files.ts'
 
 /** A recorded sandbox that is not undone, and why. */
 export interface RemainingSandbox extends JournalKey {
@@ -92,7 +93,7 @@ function undoContext(
     store: undefined,
     executor: localExecutor({
       env: { PATH },
-      searchPath: [binDir],
+      searchPath: placedBinDirs(binDir),
       self,
       maxOutputBytes: conf.maxOutputBytes,
       probeAhead: undefined,

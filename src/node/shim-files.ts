@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, rmS
 import { join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { formatShimConf, type ShimConf, shimConfVersion } from '../config/shim-conf.ts'
+import { formatShimConf, type ShimConf, shimConfBinDirs, shimConfVersion } from '../config/shim-conf.ts'
 import { removeHalfWritten, syncFolder, writeDurably } from './durable-file.ts'
 
 /** What a node gets in its folder of plugins. */
@@ -73,11 +73,20 @@ export function shimFilesMark(binDir: string): string {
 
 /** The release that the configuration in the folder is of; `undefined` when there is none, or it does not say. */
 export function placedVersion(binDir: string): string | undefined {
+  return shimConfVersion(readConf(binDir))
+}
+
+/** Folders of plugins that the shim in the folder searches. */
+export function placedBinDirs(binDir: string): string[] {
+  return [...new Set([...shimConfBinDirs(readConf(binDir)), binDir])]
+}
+
+function readConf(binDir: string): string {
   try {
-    return shimConfVersion(readFileSync(join(binDir, CONF_FILE), 'utf8'))
+    return readFileSync(join(binDir, CONF_FILE), 'utf8')
   } catch {
-    // Whatever is there instead, it is not another release's.
-    return undefined
+    // Whatever is there instead, it says nothing.
+    return ''
   }
 }
 

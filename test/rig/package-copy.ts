@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, symlinkSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, cpSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PLEXUS, ROOT } from './plexus.ts'
 import { tempDir } from './temp-dir.ts'
@@ -19,7 +19,11 @@ export function packageCopy(version?: string): PackageCopy {
     filter: (path) => !/\/(?:binaries|compile-cache|plexus-standalone)(?:\/|$)/.test(path),
   })
   if (version === undefined) cpSync(join(ROOT, 'package.json'), join(root, 'package.json'))
-  else writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'plexus-cni', version }))
+  else {
+    writeFileSync(join(root, 'package.json'), JSON.stringify({ name: 'plexus-cni', version }))
+    // Another release's shim is another file; what follows the program is nothing to it.
+    appendFileSync(join(root, 'dist/native/plexus'), version)
+  }
   symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'))
   const standalone = join(root, 'dist/plexus-standalone')
   writeFileSync(standalone, `#!/bin/sh\nexec '${PLEXUS}' "$@"\n`)
