@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
 import { toCniError } from '../cni/cni-error.ts'
@@ -7,6 +9,7 @@ import { DAEMON_CONF_DEFAULTS } from '../config/daemon-conf.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { writeDurably } from '../node/durable-file.ts'
 import { type MultusOnNode, type Replacement, readMultus, replaceMultus } from '../node/replace-multus.ts'
+import { UNINSTALLING_FILE } from '../node/uninstall-mark.ts'
 
 /** What `plexus install --replace-multus` is told. */
 export interface MultusOptions {
@@ -36,8 +39,9 @@ export interface MultusReport extends Replacement {
 }
 
 const MULTUS_CACHE_DIR = '/var/lib/cni/multus'
-/** While Multus still attaches pods, and then for what it leaves. */
-const BUSY_MS = 2000
+/** While Multus is still in force, and to see whether it comes back. */
+const LOOK_MS = 2000
+/** When all is done, for what Multus has kept of pods that are gone since. */
 const QUIET_MS = 60_000
 
 /** Reads and translates; nothing is changed. */
@@ -80,24 +84,28 @@ export async function keepTakingOver(
   pluginDirs: readonly string[],
   { signal, report }: { readonly signal: AbortSignal; readonly report: (message: string) => void },
 ): Promise<void> {
+  const { configFile } = options
   let said = ''
+  let quietUntil = 0
+  const step = async (): Promise<string> => {
+    if (existsSync(join(place.stateDir, UNINSTALLING_FILE))) return said
+    const multus = readNodeMultus(options, place)
+    if (multus.files.length === 0 && performance.now() < quietUntil) return said
+    const isThere = configFile === undefined || existsSync(configFile)
+    const now = { ...options, configFile: isThere ? undefined : configFile }
+    const outcome = await takeOverMultus(now, multus, place, pluginDirs)
+    const isBusy = outcome.waitsFor !== undefined || outcome.waiting.length > 0
+    quietUntil = isBusy ? 0 : performance.now() + QUIET_MS
+    return progressText(outcome)
+  }
   while (!signal.aborted) {
-    let pauseMs = BUSY_MS
-    let text: string
-    try {
-      const { configFile } = options
-      const isThere = configFile === undefined || existsSync(configFile)
-      const now = { ...options, configFile: isThere ? undefined : configFile }
-      const outcome = await takeOverMultus(now, readNodeMultus(options, place), place, pluginDirs)
-      text = progressText(outcome)
-      if (outcome.waitsFor === undefined && outcome.waiting.length === 0) pauseMs = QUIET_MS
-    } catch (error) {
+    const text = await step().catch((error) => {
       const { message, hint } = toCniError(error)
-      text = hint === undefined ? message : `${message}; ${hint}`
-    }
+      return hint === undefined ? message : `${message}; ${hint}`
+    })
     if (text !== '' && text !== said) report(text)
     said = text
-    await delay(pauseMs, undefined, { signal }).catch(() => undefined)
+    await delay(LOOK_MS, undefined, { signal }).catch(() => undefined)
   }
 }
 

@@ -6,6 +6,7 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  readSync,
   renameSync,
   rmSync,
   writeSync,
@@ -17,6 +18,11 @@ const ASIDE = '.plexus-new'
 /** Who starts beside us takes our file for a killed writer's, once. */
 const TRIES = 5
 
+/** A text, or what another file holds: that may be larger than the memory we are given. */
+export type FileContent = string | { readonly copyOf: string }
+
+const CHUNK_BYTES = 1024 * 1024
+
 /**
  * Puts a file in place, whole or not at all, and on disk before it returns: written aside, flushed, renamed.
  * Two writers at once do not spoil each other's file, also in containers, where both may have the same process id;
@@ -24,12 +30,12 @@ const TRIES = 5
  *
  * @throws What the file system says; the earlier file is untouched then.
  */
-export function writeDurably(path: string, content: string | Uint8Array, mode: number): void {
+export function writeDurably(path: string, content: FileContent, mode: number): void {
   const folder = dirname(path)
   for (let tries = 1; ; tries++) {
     const aside = join(folder, `.${basename(path)}.${randomBytes(6).toString('hex')}${ASIDE}`)
     try {
-      writeAside(aside, typeof content === 'string' ? Buffer.from(content) : content, mode)
+      writeAside(aside, content, mode)
     } catch (error) {
       rmSync(aside, { force: true })
       throw error
@@ -46,14 +52,46 @@ export function writeDurably(path: string, content: string | Uint8Array, mode: n
   syncFolder(folder)
 }
 
-function writeAside(path: string, bytes: Uint8Array, mode: number): void {
+function writeAside(path: string, content: FileContent, mode: number): void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
   const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode)
   try {
     // The umask must not decide who may read it.
     fchmodSync(fd, mode)
-    for (let offset = 0; offset < bytes.length; ) offset += writeSync(fd, bytes, offset)
+    for (const chunk of chunksOf(content)) {
+      for (let offset = 0; offset < chunk.length; ) offset += writeSync(fd, chunk, offset)
+    }
     fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Whether an open file holds exactly that. */
+export function holds(fd: number, content: FileContent): boolean {
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  let position = 0
+  for (const chunk of chunksOf(content)) {
+    for (let offset = 0; offset < chunk.length; ) {
+      const got = readSync(fd, buffer, 0, chunk.length - offset, position)
+      if (got === 0 || !buffer.subarray(0, got).equals(chunk.subarray(offset, offset + got))) return false
+      offset += got
+      position += got
+    }
+  }
+  return readSync(fd, buffer, 0, 1, position) === 0
+}
+
+function* chunksOf(content: FileContent): Generator<Buffer> {
+  if (typeof content === 'string') {
+    const bytes = Buffer.from(content)
+    for (let at = 0; at < bytes.length; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES)
+    return
+  }
+  const fd = openSync(content.copyOf, 'r')
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  try {
+    for (let got = readSync(fd, buffer); got > 0; got = readSync(fd, buffer)) yield buffer.subarray(0, got)
   } finally {
     closeSync(fd)
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { formatShimConf, type ShimConf, shimConfBinDirs, shimConfVersion } from '../config/shim-conf.ts'
-import { removeHalfWritten, syncFolder, writeDurably } from './durable-file.ts'
+import { type FileContent, holds, removeHalfWritten, syncFolder, writeDurably } from './durable-file.ts'
 
 /** What a node gets in its folder of plugins. */
 export interface ShimFiles {
@@ -43,11 +43,11 @@ export function placeShimFiles(files: ShimFiles): PlacedFile[] {
   return writing(binDir, () => {
     for (const name of FILES) removeHalfWritten(at(name))
     return [
-      placeFile(at(CONF_FILE), Buffer.from(formatShimConf(conf)), 0o600),
+      placeFile(at(CONF_FILE), formatShimConf(conf), 0o600),
       ...(standalone === undefined
         ? removeFiles([at(STANDALONE_FILE)])
-        : [placeFile(at(STANDALONE_FILE), readFileSync(standalone), 0o755)]),
-      placeFile(at(SHIM_FILE), readFileSync(shim), 0o755),
+        : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755)]),
+      placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755),
     ]
   })
 }
@@ -90,23 +90,22 @@ function readConf(binDir: string): string {
   }
 }
 
-function placeFile(path: string, bytes: Buffer, mode: number): PlacedFile {
+function placeFile(path: string, content: FileContent, mode: number): PlacedFile {
   const present = lstatSync(path, { throwIfNoEntry: false })
-  if (present?.isFile() === true && isSame(path, bytes, mode)) return { path, action: 'unchanged' }
+  if (present?.isFile() === true && isSame(path, content, mode)) return { path, action: 'unchanged' }
   if (present?.isDirectory() === true) {
     throw new CniError(CniErrorCode.Io, `${path} is a directory`, { hint: 'move it away and install again' })
   }
-  writeDurably(path, bytes, mode)
+  writeDurably(path, content, mode)
   return { path, action: present === undefined ? 'created' : 'replaced' }
 }
 
 /** Whether the file has that content and is root's with that mode, as the shim asks of its files. */
-function isSame(path: string, bytes: Buffer, mode: number): boolean {
+function isSame(path: string, content: FileContent, mode: number): boolean {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
-    const stat = fstatSync(fd)
-    const isOurs = stat.size === bytes.length && stat.uid === process.geteuid?.()
-    return isOurs && (stat.mode & 0o7777) === mode && readFileSync(fd).equals(bytes)
+    const { uid, mode: present } = fstatSync(fd)
+    return uid === process.geteuid?.() && (present & 0o7777) === mode && holds(fd, content)
   } finally {
     closeSync(fd)
   }

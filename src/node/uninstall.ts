@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
 import { lockAllSandboxes } from '../journal/lock.ts'
 import { NODE_CONFLIST_FILE } from '../plan/node-conflist.ts'
-import { sweepAdopted } from './adopted-pods.ts'
+import { ADOPTED_FILE, sweepAdopted } from './adopted-pods.ts'
 import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
@@ -54,7 +54,7 @@ const STATE_ENTRIES: readonly string[] = [
   'nads',
   'locks',
   'default-network.json',
-  'adopted.json',
+  ADOPTED_FILE,
   '.writable',
   UNINSTALLING_FILE,
 ]

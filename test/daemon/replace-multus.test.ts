@@ -127,6 +127,11 @@ spec('a node that changes from Multus to Plexus', (it) => {
       ...['primary ADD eth0', 'beta ADD net1'],
       ...['alpha DEL net1', 'primary DEL eth0', 'beta DEL net1', 'primary DEL eth0'],
     ])
+    // Multus that starts once more writes its file anew.
+    const again = start([...install, '--watch'])
+    writeFileSync(join(confDir, MULTUS), MULTUS_TEXT)
+    await eventually(() => assert.not.ok(existsSync(join(confDir, MULTUS))), 10_000)
+    await ended(again.child, 'SIGTERM')
     await daemon.stop()
     await young.netns.delete()
     const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })

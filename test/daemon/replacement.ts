@@ -80,11 +80,12 @@ export async function assertReplaced({ pods, perSecond, replacements }: Stream):
   }
   const replace = async (): Promise<void> => {
     const begin = performance.now()
+    let upgrades = 0
     for (const [index, way] of replacements.entries()) {
       const at = ((index + 1) / (replacements.length + 1)) * streamMs
       await delay(Math.max(0, begin + at - performance.now()))
       if (way === 'upgrade') {
-        await install(releases[index % 2])
+        await install(releases[upgrades++ % 2])
         continue
       }
       const old = daemon
