@@ -10,6 +10,9 @@ import { tempDir } from '../rig/temp-dir.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
+/** A busy machine is slow to start programs. */
+const soon = (check: () => void | Promise<void>): Promise<void> => eventually(check, 20_000)
+
 spec('a node whose daemon is gone, or does not come up', (it) => {
   it('pods without annotations start, annotated ones are told why not, old ones delete', async () => {
     const node = await stubNode()
@@ -31,7 +34,7 @@ spec('a node whose daemon is gone, or does not come up', (it) => {
     writeFileSync(confFile, JSON.stringify({ ...conf, metricsAddress: '127.0.0.1:0' }))
     const daemon = await startDaemonAt(confFile)
     const path = join(confDir, '00-plexus.conflist')
-    await eventually(() => assert.ok(existsSync(path)))
+    await soon(() => assert.ok(existsSync(path)))
     const call = (pod: TestPod, command: string): Promise<PlexusRun> => {
       const { plugins, name, cniVersion } = JSON.parse(readFileSync(path, 'utf8'))
       const [plugin] = plugins

@@ -10,6 +10,9 @@ import { journalFiles, leases } from '../rig/state-files.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
+/** A busy machine is slow to start programs. */
+const soon = (check: () => void | Promise<void>): Promise<void> => eventually(check, 20_000)
+
 /** Makes a record one of before the last boot: an hour old, and what was not flushed is lost. */
 function rebooted(path: string): void {
   const decoded = decodeJournal(readFileSync(path))
@@ -47,7 +50,7 @@ spec('after the node’s reboot', (it) => {
     const daemon = await installed.start()
     const pod = await node.pod({ name: 'new', networks: 'alpha-net' })
     assertAdded(await pod.run('ADD', { executable }))
-    await eventually(() => {
+    await soon(() => {
       const held = leases(node.leaseDir)
       assert.equal(
         held.filter((path) => !path.includes(pod.containerId)),
@@ -55,7 +58,7 @@ spec('after the node’s reboot', (it) => {
       )
       assert.is(held.length, 2)
     })
-    await eventually(() => assert.equal(journalFiles(node.stateDir), [`${pod.containerId}/eth0`]))
+    await soon(() => assert.equal(journalFiles(node.stateDir), [`${pod.containerId}/eth0`]))
     assertDone(await pod.run('DEL', { executable }))
     await daemon.stop()
   })

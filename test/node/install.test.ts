@@ -25,7 +25,8 @@ import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
-const PUT_BACK_MS = 5000
+/** Half a second as a rule; the machine may be busy. */
+const PUT_BACK_MS = 10_000
 
 interface Place {
   readonly dir: string
