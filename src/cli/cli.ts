@@ -5,11 +5,18 @@ import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import type { ClusterOptions } from './asked-cluster.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
+import {
+  toInstallOptions,
+  toUninstallOptions,
+  withInstallOptions,
+  withUninstallOptions,
+} from './install-options.ts'
 import { packageVersion } from './installation.ts'
+import { once } from './option.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'validate', 'demo', 'daemon']
+const COMMANDS = ['list', 'show', 'explain', 'validate', 'demo', 'daemon', 'install', 'uninstall']
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -204,6 +211,24 @@ async function runCommand(args: readonly string[]): Promise<number> {
         await runDaemon({ config })
       },
     )
+    .command(
+      'install',
+      "Puts the shim, its configuration and its fallback into the node's folder of plugins",
+      (command) => withOutput(withInstallOptions(command)),
+      async ({ output: format, ...options }) => {
+        const { install } = await import('./install.ts')
+        exitCode = await install({ ...toInstallOptions(options), format, style, write })
+      },
+    )
+    .command(
+      'uninstall',
+      'Takes Plexus off this node: its list at once, the rest when the last of its pods is gone',
+      (command) => withOutput(withUninstallOptions(command)),
+      async ({ output: format, ...options }) => {
+        const { uninstall } = await import('./uninstall.ts')
+        exitCode = await uninstall({ ...toUninstallOptions(options), format, style, write })
+      },
+    )
     .demandCommand(1, 'no command given')
     .strict()
     .recommendCommands()
@@ -261,19 +286,6 @@ function withOutput<T>(command: Argv<T>) {
     requiresArg: true,
     describe: 'How to print it',
   })
-}
-
-/** An option with one value; yargs would make a list of a repeated one. */
-function once(name: string, options: { readonly describe: string }) {
-  return {
-    ...options,
-    type: 'string',
-    requiresArg: true,
-    coerce: (value: string | readonly string[]): string => {
-      if (typeof value === 'string') return value
-      throw new UsageError(`--${name} is given more than once`)
-    },
-  } as const
 }
 
 function parsePodName(text: string): PodName {

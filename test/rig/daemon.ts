@@ -77,10 +77,17 @@ export function installDaemon(
     renameSync(`${confFile}.new`, confFile)
   }
   configure(conf)
-  return { shim: executable, socket, confFile, configure, start: (options) => startDaemon(confFile, options) }
+  return {
+    shim: executable,
+    socket,
+    confFile,
+    configure,
+    start: (options) => startDaemonAt(confFile, options),
+  }
 }
 
-async function startDaemon(confFile: string, { wrap = [] }: StartOptions = {}): Promise<TestDaemon> {
+/** Starts a daemon with that configuration, and waits until it says that it is ready. */
+export async function startDaemonAt(confFile: string, { wrap = [] }: StartOptions = {}): Promise<TestDaemon> {
   const [program = PLEXUS, ...args] = [...wrap, PLEXUS, 'daemon', '--config', confFile]
   // Without the mark of the test run: it outlives the requests whose leftovers are looked for.
   const child: ChildProcess = spawn(program, args, {
