@@ -1,6 +1,7 @@
-// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run demo`, `npm run bench`,
-// `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
-// with the system's Node.js (18 or newer), before node_modules/ exists. Writes to stderr only.
+// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run test:runtime`, `npm run demo`,
+// `npm run bench`, `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain
+// JavaScript without dependencies: it runs with the system's Node.js (18 or newer), before node_modules/ exists.
+// Writes to stderr only.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -22,12 +23,20 @@ const PACKAGES = {
   'musl-tools': ['musl-gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
   openssl: ['openssl'],
+  containerd: ['containerd', 'ctr'],
+  runc: ['runc'],
 }
+
+/** What only some purposes need. */
+const RUNTIME = ['containerd', 'runc']
+const CLUSTER = ['openssl']
 
 /** What each purpose needs of them. */
 const PURPOSES = {
-  test: Object.keys(PACKAGES).filter((name) => name !== 'openssl'),
-  cluster: Object.keys(PACKAGES),
+  test: Object.keys(PACKAGES).filter((name) => ![...RUNTIME, ...CLUSTER].includes(name)),
+  cluster: Object.keys(PACKAGES).filter((name) => !RUNTIME.includes(name)),
+  // One of its tests has an API server too.
+  runtime: Object.keys(PACKAGES),
   demo: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'nftables', 'iputils-ping'],
   bench: [
     'containernetworking-plugins',
@@ -60,7 +69,7 @@ if (purpose === undefined || !Object.hasOwn(PURPOSES, purpose)) {
 installModules()
 installPackages(PURPOSES[purpose])
 if (!['check', 'binary'].includes(purpose)) buildBundle()
-if (purpose === 'cluster') provideKubeApiserver()
+if (['cluster', 'runtime'].includes(purpose)) provideKubeApiserver()
 
 function say(line) {
   process.stderr.write(`setup: ${line}\n`)

@@ -1,0 +1,143 @@
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd } from '../rig/containerd.ts'
+import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
+import { snapshot } from '../rig/leftovers.ts'
+import { type Manifest, nad, type PodOptions, pod, writeManifests } from '../rig/manifests.ts'
+import { currentPlugins, debianPlugins } from '../rig/plugin-dirs.ts'
+import { filesBelow } from '../rig/state-files.ts'
+import { type TestNode, testNode } from '../rig/test-node.ts'
+
+/** Each test is done with both. */
+export const RELEASES: readonly ContainerdRelease[] = ['stable', 'current']
+
+/**
+ * A node with a container runtime whose CNI plugin is the shim. Its networks: the default one a bridge with host
+ * ports, `data` a bridge, `edge` macvlan.
+ */
+export interface RuntimeNode extends TestNode, Installation {
+  readonly containerd: Containerd
+  /** The runtime's folder of plugins. */
+  readonly pluginDir: string
+  /** Starts the daemon and waits until the runtime uses the list that it writes. */
+  up(options?: Parameters<Installation['start']>[0]): Promise<TestDaemon>
+  /** Makes the manifest of a pod. */
+  writePod(options?: PodOptions): Manifest
+  /** Of host ends, leases, rules, journal, namespaces and libcni's cache nothing is there. */
+  assertClean(): Promise<void>
+  /** Nothing is left; then ends the daemon and the runtime. */
+  close(daemon: TestDaemon): Promise<void>
+}
+
+/** How a node differs from the usual one. */
+interface RuntimeNodeOptions {
+  /** Keys of the daemon's configuration. */
+  readonly conf?: object
+  /** Keys of plexus.shim. */
+  readonly shim?: Readonly<Record<string, string>>
+  /** Plugins of the default network instead of a bridge and portmap. */
+  readonly defaultPlugins?: readonly object[]
+}
+
+/** Makes a {@link RuntimeNode}; its daemon is not started. */
+export async function runtimeNode(
+  release: ContainerdRelease,
+  { conf, shim, defaultPlugins }: RuntimeNodeOptions = {},
+): Promise<RuntimeNode> {
+  const node = await testNode()
+  const cniVersion = release === 'current' ? '1.1.0' : '1.0.0'
+  const installation = installDaemon(node, {
+    conf: {
+      manifests: node.manifests,
+      confDir: node.confDir,
+      installConflist: true,
+      conflistDir: node.confDir,
+      runtimeCniVersion: cniVersion,
+      ...conf,
+    },
+    shim: { addWait: '10', delWait: '2', ...shim },
+  })
+  const pluginDir = dirname(installation.shim)
+  const plugins = release === 'current' ? await currentPlugins() : debianPlugins()
+  for (const name of readdirSync(plugins)) symlinkSync(join(plugins, name), join(pluginDir, name))
+  writeFileSync(
+    join(node.confDir, '10-cluster.conflist'),
+    JSON.stringify({
+      cniVersion,
+      name: 'cluster-net',
+      plugins: defaultPlugins ?? [bridge(node, { isDefaultGateway: true }), PORTMAP],
+    }),
+  )
+  const edge = {
+    type: 'macvlan',
+    master: 'uplink0',
+    ipam: { type: 'host-local', dataDir: node.leaseDir, ranges: [[{ subnet: '10.92.0.0/24' }]] },
+  }
+  node.write(
+    nad({ name: 'data', config: node.bridge(91, { cniVersion, name: 'data' }) }),
+    nad({ name: 'edge', config: { cniVersion, name: 'edge', ...edge } }),
+  )
+  const { host, confDir } = node
+  const containerd = await startContainerd({ release, host, binDir: pluginDir, confDir })
+
+  const leftovers = async (): Promise<string[]> => {
+    const { lines } = await snapshot({ netns: [host], leases: [node.leaseDir], stateDir: node.stateDir })
+    const cache = filesBelow(join(containerd.enclosure.root, 'var/lib/cni/results'))
+    return [
+      ...lines.filter((line) => !KEPT.some((pattern) => pattern.test(line))),
+      ...cache.map((file) => `result ${file}`),
+      ...(await containerd.netns()).map((name) => `namespace ${name}`),
+    ]
+  }
+  const assertClean = (): Promise<void> => eventually(async () => assert.equal(await leftovers(), []), 15_000)
+  return {
+    ...node,
+    ...installation,
+    containerd,
+    pluginDir,
+    async up(options) {
+      const daemon = await installation.start(options)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+      return daemon
+    },
+    writePod(options) {
+      const manifest = pod(options)
+      writeManifests(node.manifests, manifest)
+      return manifest
+    },
+    assertClean,
+    async close(daemon) {
+      await assertClean()
+      assert.is(await daemon.stop(), 0)
+      await containerd.close()
+    },
+  }
+}
+
+/** The default network's bridge, as a plugin of a list. */
+export function bridge(node: TestNode, overrides: object = {}): object {
+  const { cniVersion: _, name: __, ...plugin } = node.bridge(90, overrides)
+  return plugin
+}
+
+/** Host ports, as a plugin of a list. */
+export const PORTMAP = { type: 'portmap', capabilities: { portMappings: true } }
+
+/** What a node keeps on purpose: its own links, bridges, and which default network was chosen. */
+const KEPT = [
+  /^link (lo|uplink0|uplink0-peer|br9\d|tunl0|sit0) in /,
+  /^namespace plx-/,
+  /\/default-network\.json$/,
+]
+
+/** Names of a sandbox's interfaces with their IPv4 addresses, `eth0 10.90.0.2`; `lo` left out. */
+export async function interfacesOf({ exec }: Pick<Sandbox, 'exec'>): Promise<string[]> {
+  const links = JSON.parse(await exec('ip', ['-j', '-4', 'addr'])) as {
+    ifname: string
+    addr_info: { local: string }[]
+  }[]
+  return links
+    .filter(({ ifname }) => ifname !== 'lo')
+    .map(({ ifname, addr_info }) => `${ifname} ${addr_info.map(({ local }) => local).join(' ')}`)
+}
