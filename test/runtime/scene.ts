@@ -36,14 +36,14 @@ interface RuntimeNodeOptions {
   readonly conf?: object
   /** Keys of plexus.shim. */
   readonly shim?: Readonly<Record<string, string>>
-  /** Plugins of the default network instead of a bridge and portmap. */
+  /** Further plugins of the default network, after a bridge and portmap. */
   readonly defaultPlugins?: readonly object[]
 }
 
 /** Makes a {@link RuntimeNode}; its daemon is not started. */
 export async function runtimeNode(
   release: ContainerdRelease,
-  { conf, shim, defaultPlugins }: RuntimeNodeOptions = {},
+  { conf, shim, defaultPlugins = [] }: RuntimeNodeOptions = {},
 ): Promise<RuntimeNode> {
   const node = await testNode()
   const cniVersion = release === 'current' ? '1.1.0' : '1.0.0'
@@ -61,14 +61,10 @@ export async function runtimeNode(
   const pluginDir = dirname(installation.shim)
   const plugins = release === 'current' ? await currentPlugins() : debianPlugins()
   for (const name of readdirSync(plugins)) symlinkSync(join(plugins, name), join(pluginDir, name))
-  writeFileSync(
-    join(node.confDir, '10-cluster.conflist'),
-    JSON.stringify({
-      cniVersion,
-      name: 'cluster-net',
-      plugins: defaultPlugins ?? [bridge(node, { isDefaultGateway: true }), PORTMAP],
-    }),
-  )
+  const { cniVersion: _, name: __, ...bridge } = node.bridge(90, { isDefaultGateway: true })
+  const portmap = { type: 'portmap', capabilities: { portMappings: true } }
+  const list = { cniVersion, name: 'cluster-net', plugins: [bridge, portmap, ...defaultPlugins] }
+  writeFileSync(join(node.confDir, '10-cluster.conflist'), JSON.stringify(list))
   const edge = {
     type: 'macvlan',
     master: 'uplink0',
@@ -83,7 +79,9 @@ export async function runtimeNode(
 
   const leftovers = async (): Promise<string[]> => {
     const { lines } = await snapshot({ netns: [host], leases: [node.leaseDir], stateDir: node.stateDir })
-    const cache = filesBelow(join(containerd.enclosure.root, 'var/lib/cni/results'))
+    // A pod from before Plexus has one under the name of its network, which no DEL of ours can tell libcni of.
+    const results = filesBelow(join(containerd.enclosure.root, 'var/lib/cni/results'))
+    const cache = results.filter((file) => !file.startsWith('cluster-net-'))
     return [
       ...lines.filter((line) => !KEPT.some((pattern) => pattern.test(line))),
       ...cache.map((file) => `result ${file}`),
@@ -114,15 +112,6 @@ export async function runtimeNode(
     },
   }
 }
-
-/** The default network's bridge, as a plugin of a list. */
-export function bridge(node: TestNode, overrides: object = {}): object {
-  const { cniVersion: _, name: __, ...plugin } = node.bridge(90, overrides)
-  return plugin
-}
-
-/** Host ports, as a plugin of a list. */
-export const PORTMAP = { type: 'portmap', capabilities: { portMappings: true } }
 
 /** What a node keeps on purpose: its own links, bridges, and which default network was chosen. */
 const KEPT = [
