@@ -66,7 +66,7 @@ spec('pod sandboxes', (it) => {
     })
 
     it(`${release}: pods of one daemon are deleted by the next, and without any`, async () => {
-      const node = await runtimeNode(release, { shim: { delWait: '0.5' } })
+      const node = await runtimeNode(release, { shim: { delWait: '0' } })
       const { containerd } = node
       const first = await node.up()
       const [a, b, c] = await Promise.all(

@@ -1,5 +1,7 @@
-import { readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
 import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd } from '../rig/containerd.ts'
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
@@ -8,6 +10,8 @@ import { type Manifest, nad, type PodOptions, pod, writeManifests } from '../rig
 import { currentPlugins, debianPlugins } from '../rig/plugin-dirs.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
+
+const execFileAsync = promisify(execFile)
 
 /** Each test is done with both. */
 export const RELEASES: readonly ContainerdRelease[] = ['stable', 'current']
@@ -24,6 +28,8 @@ export interface RuntimeNode extends TestNode, Installation {
   up(options?: Parameters<Installation['start']>[0]): Promise<TestDaemon>
   /** Makes the manifest of a pod. */
   writePod(options?: PodOptions): Manifest
+  /** Calls the runtime's plugin for the runtime's list, as libcni does for a verb that is of no pod. */
+  invoke(command: 'GC' | 'STATUS', keys?: object): Promise<string>
   /** Of host ends, leases, rules, journal, namespaces and libcni's cache nothing is there. */
   assertClean(): Promise<void>
   /** Nothing is left; then ends the daemon and the runtime. */
@@ -36,6 +42,8 @@ interface RuntimeNodeOptions {
   readonly conf?: object
   /** Keys of plexus.shim. */
   readonly shim?: Readonly<Record<string, string>>
+  /** The default network's only address. */
+  readonly onlyAddress?: string
   /** Further plugins of the default network, after a bridge and portmap. */
   readonly defaultPlugins?: readonly object[]
 }
@@ -43,7 +51,7 @@ interface RuntimeNodeOptions {
 /** Makes a {@link RuntimeNode}; its daemon is not started. */
 export async function runtimeNode(
   release: ContainerdRelease,
-  { conf, shim, defaultPlugins = [] }: RuntimeNodeOptions = {},
+  { conf, shim, onlyAddress, defaultPlugins = [] }: RuntimeNodeOptions = {},
 ): Promise<RuntimeNode> {
   const node = await testNode()
   const cniVersion = release === 'current' ? '1.1.0' : '1.0.0'
@@ -61,7 +69,13 @@ export async function runtimeNode(
   const pluginDir = dirname(installation.shim)
   const plugins = release === 'current' ? await currentPlugins() : debianPlugins()
   for (const name of readdirSync(plugins)) symlinkSync(join(plugins, name), join(pluginDir, name))
-  const { cniVersion: _, name: __, ...bridge } = node.bridge(90, { isDefaultGateway: true })
+  const range = onlyAddress === undefined ? {} : { rangeStart: onlyAddress, rangeEnd: onlyAddress }
+  const ipam = {
+    type: 'host-local',
+    dataDir: node.leaseDir,
+    ranges: [[{ subnet: '10.90.0.0/24', ...range }]],
+  }
+  const { cniVersion: _, name: __, ...bridge } = node.bridge(90, { isDefaultGateway: true, ipam })
   const portmap = { type: 'portmap', capabilities: { portMappings: true } }
   const list = { cniVersion, name: 'cluster-net', plugins: [bridge, portmap, ...defaultPlugins] }
   writeFileSync(join(node.confDir, '10-cluster.conflist'), JSON.stringify(list))
@@ -103,6 +117,21 @@ export async function runtimeNode(
       const manifest = pod(options)
       writeManifests(node.manifests, manifest)
       return manifest
+    },
+    async invoke(command, keys = {}) {
+      const list = JSON.parse(readFileSync(join(confDir, '00-plexus.conflist'), 'utf8'))
+      const {
+        cniVersion: version,
+        name,
+        plugins: [plugin],
+      } = list
+      const [program = '', ...args] = containerd.enclosure.enter
+      const running = execFileAsync(program, [...args, installation.shim], {
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_COMMAND: command, CNI_PATH: pluginDir },
+        timeout: 60_000,
+      })
+      running.child.stdin?.end(JSON.stringify({ ...plugin, cniVersion: version, name, ...keys }))
+      return (await running).stdout
     },
     assertClean,
     async close(daemon) {
