@@ -123,10 +123,7 @@ export async function startContainerd({
     'native',
   ]
   const local = release === 'current' ? ['--local'] : []
-  await execFileAsync(enclosure.enter[0] ?? '', [
-    ...enclosure.enter.slice(1),
-    ...[join(programs, 'ctr'), ...importing, ...local, image],
-  ])
+  await enclosure.run(join(programs, 'ctr'), [...importing, ...local, image])
 
   const remove = async (id: string): Promise<void> => {
     await cri.call('StopPodSandbox', { pod_sandbox_id: id })
@@ -172,9 +169,7 @@ export async function startContainerd({
           (await execFileAsync(...enterNetns(netns, command, args), { timeout: 60_000 })).stdout,
         remove: () => remove(id),
         async lose() {
-          const [command = '', ...args] = enclosure.enter
-          const script = `kill -9 ${pid}; umount ${path} && rm ${path}`
-          await execFileAsync(command, [...args, '/bin/sh', '-c', script])
+          await enclosure.run('/bin/sh', ['-c', `kill -9 ${pid}; umount ${path} && rm ${path}`])
         },
       }
     },
@@ -200,10 +195,7 @@ export async function startContainerd({
     },
     sandboxes,
     remove,
-    netns: async () => {
-      const [command = '', ...args] = [...enclosure.enter, 'ls', '/run/netns']
-      return (await execFileAsync(command, args)).stdout.split('\n').filter((name) => name !== '')
-    },
+    netns: async () => (await enclosure.run('ls', ['/run/netns'])).split('\n').filter((name) => name !== ''),
     async end(signal) {
       await running?.end(signal)
       running = undefined

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
 import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd } from '../rig/containerd.ts'
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
@@ -10,8 +8,6 @@ import { type Manifest, nad, type PodOptions, pod, writeManifests } from '../rig
 import { currentPlugins, debianPlugins } from '../rig/plugin-dirs.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
-
-const execFileAsync = promisify(execFile)
 
 /** Each test is done with both. */
 export const RELEASES: readonly ContainerdRelease[] = ['stable', 'current']
@@ -125,13 +121,10 @@ export async function runtimeNode(
         name,
         plugins: [plugin],
       } = list
-      const [program = '', ...args] = containerd.enclosure.enter
-      const running = execFileAsync(program, [...args, installation.shim], {
+      return containerd.enclosure.run(installation.shim, [], {
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', CNI_COMMAND: command, CNI_PATH: pluginDir },
-        timeout: 60_000,
+        stdin: JSON.stringify({ ...plugin, cniVersion: version, name, ...keys }),
       })
-      running.child.stdin?.end(JSON.stringify({ ...plugin, cniVersion: version, name, ...keys }))
-      return (await running).stdout
     },
     assertClean,
     async close(daemon) {
