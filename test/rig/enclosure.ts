@@ -33,7 +33,7 @@ export interface Enclosure {
   readonly cgroup: string
   /** Starts a program in it; output goes to `logFile`. */
   start(program: string, args: readonly string[], options: EnclosedOptions): Promise<EnclosedProcess>
-  /** Runs a program in it to its end, at most two minutes, and gives its stdout; rejects with its words. */
+  /** Runs a program in it to its end, at most two minutes, and gives its stdout; rejects with all its words. */
   run(program: string, args?: readonly string[], options?: RunOptions): Promise<string>
 }
 
@@ -93,7 +93,12 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
       const running = execFileAsync(command, rest, { env, timeout: 120_000, maxBuffer: 64 * 2 ** 20 })
       running.child.stdin?.on('error', () => undefined)
       running.child.stdin?.end(stdin)
-      return (await running).stdout
+      try {
+        return (await running).stdout
+      } catch (error) {
+        const { message, stdout } = error as Error & { stdout?: string }
+        throw new Error(`${message}${stdout ?? ''}`, { cause: error })
+      }
     },
     async start(program, programArgs, { logFile, env }) {
       const log = openSync(logFile, 'a')

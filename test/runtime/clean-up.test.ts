@@ -1,11 +1,9 @@
-import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { Sandbox } from '../rig/containerd.ts'
 import { eventually } from '../rig/daemon.ts'
-import { ROOT } from '../rig/plexus.ts'
 import { journalFiles, leases } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
-import { interfacesOf, RELEASES, type RuntimeNode, runtimeNode } from './scene.ts'
+import { interfacesOf, LATER, RELEASES, type RuntimeNode, runtimeNode } from './scene.ts'
 
 /** Ten pods that live and five whose network is to be undone, with two networks each. */
 async function fifteenPods(node: RuntimeNode): Promise<{ live: Sandbox[]; stale: Sandbox[] }> {
@@ -22,8 +20,6 @@ async function assertUndone(node: RuntimeNode, live: readonly Sandbox[]): Promis
   assert.is(leases(node.leaseDir).length, 20)
   for (const sandbox of live) assert.is((await interfacesOf(sandbox)).length, 2)
 }
-
-const LATER = { wrap: ['env', `NODE_OPTIONS=--require=${join(ROOT, 'test/fixtures/clock/later.cjs')}`] }
 
 spec('clean-up after sandboxes', (it) => {
   it('CNI-064 GC as libcni calls it: of 10 live and 5 stale exactly 5 are undone', async () => {
@@ -45,7 +41,7 @@ spec('clean-up after sandboxes', (it) => {
     assert.is(await first.stop(), 0)
     // The runtime forgets them without a DEL, and so would a machine that was switched off.
     for (const { lose } of stale) await lose()
-    const second = await node.up(LATER)
+    const second = await node.up({ wrap: ['env', LATER] })
     await eventually(async () => {
       await node.invoke('STATUS')
       await assertUndone(node, live)
@@ -77,7 +73,7 @@ spec('clean-up after sandboxes', (it) => {
       first.kill('SIGKILL')
       await first.ended
       await pod.lose()
-      const second = await node.up(LATER)
+      const second = await node.up({ wrap: ['env', LATER] })
       const manifest = node.writePod({ name: 'next' })
       let attempt = 0
       // As the kubelet does, which tries again and again.

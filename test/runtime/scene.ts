@@ -5,6 +5,7 @@ import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd 
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { snapshot } from '../rig/leftovers.ts'
 import { type Manifest, nad, type PodOptions, pod, writeManifests } from '../rig/manifests.ts'
+import { ROOT } from '../rig/plexus.ts'
 import { currentPlugins, debianPlugins } from '../rig/plugin-dirs.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
@@ -18,6 +19,8 @@ export const RELEASES: readonly ContainerdRelease[] = ['stable', 'current']
  */
 export interface RuntimeNode extends TestNode, Installation {
   readonly containerd: Containerd
+  /** The configurations of the NADs, which are among the manifests. */
+  readonly networks: { readonly data: object; readonly edge: object }
   /** The runtime's folder of plugins. */
   readonly pluginDir: string
   /** Starts the daemon and waits until the runtime uses the list that it writes. */
@@ -75,15 +78,12 @@ export async function runtimeNode(
   const portmap = { type: 'portmap', capabilities: { portMappings: true } }
   const list = { cniVersion, name: 'cluster-net', plugins: [bridge, portmap, ...defaultPlugins] }
   writeFileSync(join(node.confDir, '10-cluster.conflist'), JSON.stringify(list))
-  const edge = {
-    type: 'macvlan',
-    master: 'uplink0',
-    ipam: { type: 'host-local', dataDir: node.leaseDir, ranges: [[{ subnet: '10.92.0.0/24' }]] },
+  const edgeIpam = { type: 'host-local', dataDir: node.leaseDir, ranges: [[{ subnet: '10.92.0.0/24' }]] }
+  const networks = {
+    data: node.bridge(91, { cniVersion, name: 'data' }),
+    edge: { cniVersion, name: 'edge', type: 'macvlan', master: 'uplink0', ipam: edgeIpam },
   }
-  node.write(
-    nad({ name: 'data', config: node.bridge(91, { cniVersion, name: 'data' }) }),
-    nad({ name: 'edge', config: { cniVersion, name: 'edge', ...edge } }),
-  )
+  for (const [name, config] of Object.entries(networks)) node.write(nad({ name, config }))
   const { host, confDir } = node
   const containerd = await startContainerd({ release, host, binDir: pluginDir, confDir })
 
@@ -103,6 +103,7 @@ export async function runtimeNode(
     ...node,
     ...installation,
     containerd,
+    networks,
     pluginDir,
     async up(options) {
       const daemon = await installation.start(options)
@@ -135,11 +136,15 @@ export async function runtimeNode(
   }
 }
 
-/** What a node keeps on purpose: its own links, bridges, and which default network was chosen. */
+/** Environment by which a daemon takes what was recorded a moment ago for old enough for an errand. */
+export const LATER = `NODE_OPTIONS=--require=${join(ROOT, 'test/fixtures/clock/later.cjs')}`
+
+/** What a node keeps on purpose: its own links, bridges, which default network was chosen, the NADs it has seen. */
 const KEPT = [
   /^link (lo|uplink0|uplink0-peer|br9\d|tunl0|sit0) in /,
   /^namespace plx-/,
   /\/default-network\.json$/,
+  /\/nads\/\w+\.json$/,
 ]
 
 /** Names of a sandbox's interfaces with their IPv4 addresses, `eth0 10.90.0.2`; `lo` left out. */
