@@ -1,5 +1,6 @@
 import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import process from 'node:process'
 import * as assert from 'uvu/assert'
 import { installDaemon } from '../rig/daemon.ts'
 import { unpackedPackages } from '../rig/debian-packages.ts'
@@ -17,6 +18,10 @@ const PODMAN = {
   suite: 'bookworm',
   has: 'usr/bin/podman',
 } as const
+
+/** Debian's folders of shared libraries on this machine. */
+const MACHINE = { x64: 'x86_64', arm64: 'aarch64' }[process.arch as string] ?? process.arch
+const LIBRARIES = [`usr/lib/${MACHINE}-linux-gnu`, `lib/${MACHINE}-linux-gnu`]
 
 spec('podman', (it) => {
   it('attaches a container with a published port through the shim and the daemon, and leaves nothing', async () => {
@@ -60,7 +65,7 @@ log_driver = "k8s-file"
     )
     const env = {
       PATH: `${root}/usr/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-      LD_LIBRARY_PATH: `${root}/usr/lib/x86_64-linux-gnu`,
+      LD_LIBRARY_PATH: LIBRARIES.map((folder) => join(root, folder)).join(':'),
       CONTAINERS_CONF: config,
       HOME: dir,
     }
