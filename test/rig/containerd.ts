@@ -1,6 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -73,6 +81,8 @@ export interface Containerd {
   end(signal: NodeJS.Signals): Promise<void>
   /** Starts it anew after its end, on what it has left. */
   start(): Promise<void>
+  /** As a machine that is switched off and on again: no process, mount or namespace is left, the disk is. */
+  reboot(): Promise<void>
   /** Its log so far. */
   log(): string
   /** Removes all sandboxes and ends. */
@@ -93,7 +103,7 @@ export async function startContainerd({
   const config = join(dir, 'config.toml')
   writeFileSync(logFile, '')
   writeFileSync(config, { stable: stableConfig, current: currentConfig }[release](dir, binDir, confDir))
-  const enclosure = await createEnclosure(host)
+  let enclosure = await createEnclosure(host)
   const env = { PATH: `${programs}:/usr/sbin:/usr/bin:/sbin:/bin` }
   const cri = criClient(socket)
   const log = (): string => readFileSync(logFile, 'utf8')
@@ -135,7 +145,9 @@ export async function startContainerd({
   }
   return {
     cri,
-    enclosure,
+    get enclosure() {
+      return enclosure
+    },
     version: execFileSync(join(programs, 'containerd'), ['--version'], { encoding: 'utf8' }).trim(),
     log,
     start,
@@ -199,6 +211,13 @@ export async function startContainerd({
     async end(signal) {
       await running?.end(signal)
       running = undefined
+    },
+    async reboot() {
+      await enclosure.cut()
+      running = undefined
+      rmSync(join(dir, 'state'), { recursive: true, force: true })
+      enclosure = await createEnclosure(host)
+      await start()
     },
     async close() {
       if (running === undefined) await start()

@@ -3,7 +3,7 @@ import type { Sandbox } from '../rig/containerd.ts'
 import { eventually } from '../rig/daemon.ts'
 import { journalFiles, leases } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
-import { interfacesOf, LATER, RELEASES, type RuntimeNode, runtimeNode } from './scene.ts'
+import { failureOf, interfacesOf, LATER, RELEASES, type RuntimeNode, runtimeNode } from './scene.ts'
 
 /** Ten pods that live and five whose network is to be undone, with two networks each. */
 async function fifteenPods(node: RuntimeNode): Promise<{ live: Sandbox[]; stale: Sandbox[] }> {
@@ -55,7 +55,10 @@ spec('clean-up after sandboxes', (it) => {
       const node = await runtimeNode(release, { onlyAddress: '10.90.0.2', shim: { delWait: '0' } })
       const first = await node.up()
       const pod = await node.containerd.run(node.writePod({ networks: 'data' }))
-      assert.match(await failure(node, 'too-early'), 'no IP addresses available')
+      assert.match(
+        await failureOf(node.containerd.run(node.writePod({ name: 'too-early' }))),
+        'no IP addresses available',
+      )
       first.kill('SIGKILL')
       await first.ended
       await pod.remove()
@@ -84,19 +87,12 @@ spec('clean-up after sandboxes', (it) => {
       // The runtime still knows the lost one: its DEL must not take the address from who has it now.
       await pod.remove()
       assert.equal(leases(node.leaseDir), ['cluster-net/10.90.0.2'])
-      assert.match(await failure(node, 'too-late'), 'no IP addresses available')
+      assert.match(
+        await failureOf(node.containerd.run(node.writePod({ name: 'too-late' }))),
+        'no IP addresses available',
+      )
       for (const id of await node.containerd.sandboxes()) await node.containerd.remove(id)
       await node.close(second)
     })
   }
 })
-
-/** Why a pod cannot be run. */
-async function failure(node: RuntimeNode, name: string): Promise<string> {
-  try {
-    await node.containerd.run(node.writePod({ name }))
-    return 'it runs'
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
-}

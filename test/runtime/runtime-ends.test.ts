@@ -4,7 +4,7 @@ import { nad } from '../rig/manifests.ts'
 import { journalFiles } from '../rig/state-files.ts'
 import { stubPlugin } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
-import { interfacesOf, RELEASES, runtimeNode } from './scene.ts'
+import { failureOf, interfacesOf, RELEASES, runtimeNode } from './scene.ts'
 
 spec('a runtime that ends', (it) => {
   for (const release of RELEASES) {
@@ -32,10 +32,7 @@ spec('a runtime that ends', (it) => {
       node.write(nad({ name: 'slow', config: { cniVersion: '1.0.0', name: 'slow', type: 'slow' } }))
       const daemon = await node.up()
       const pod = node.writePod({ networks: 'data,slow' })
-      const running = containerd.run(pod).then(
-        () => 'it runs',
-        (error: Error) => error.message,
-      )
+      const running = failureOf(containerd.run(pod))
       await slow.reached(1, 'ADD')
       await containerd.end('SIGKILL')
       slow.release('gate')

@@ -157,3 +157,13 @@ export async function interfacesOf({ exec }: Pick<Sandbox, 'exec'>): Promise<str
     .filter(({ ifname }) => ifname !== 'lo')
     .map(({ ifname, addr_info }) => `${ifname} ${addr_info.map(({ local }) => local).join(' ')}`)
 }
+
+/** Why a sandbox cannot be run; `it runs` when it can. */
+export async function failureOf(running: Promise<Sandbox>): Promise<string> {
+  try {
+    await running
+    return 'it runs'
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
