@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { statusPath } from '../../src/store/status-files.ts'
+import { nad } from '../rig/manifests.ts'
 import { createNetns } from '../rig/netns.ts'
+import { stubPlugin } from '../rig/stub.ts'
 import { askPort, serveWord } from '../rig/tcp.ts'
 import { spec } from '../spec.ts'
-import { interfacesOf, RELEASES, runtimeNode } from './scene.ts'
+import { failureOf, interfacesOf, RELEASES, runtimeNode } from './scene.ts'
 
 const AT_ONCE = 50
 
@@ -28,6 +30,35 @@ spec('pod sandboxes', (it) => {
         interfaces,
       )
       await Promise.all([plain.remove(), rich.remove()])
+      await node.close(daemon)
+    })
+
+    it(`${release}: the runtime tells the kubelet both families of the default network, and no other address`, async () => {
+      const node = await runtimeNode(release, { isDualStack: true })
+      const daemon = await node.up()
+      const sandbox = await node.containerd.run(node.writePod({ networks: 'data' }))
+      assert.equal(await interfacesOf(sandbox), ['eth0 10.90.0.2 fd00:90::2', 'net1 10.91.0.2'])
+      assert.equal(sandbox.ips, ['10.90.0.2', 'fd00:90::2'])
+      await sandbox.remove()
+      await node.close(daemon)
+    })
+
+    it(`${release}: a network that cannot be had: the kubelet reads why, and nothing stays`, async () => {
+      const node = await runtimeNode(release)
+      const { containerd } = node
+      node.write(nad({ name: 'broken', config: { cniVersion: '1.0.0', name: 'broken', type: 'sriov' } }))
+      const refusal = { error: { code: 100, msg: 'no carrier on ens7' } }
+      stubPlugin(node.pluginDir, 'refusing', { add: refusal })
+      node.write(nad({ name: 'refused', config: { cniVersion: '1.0.0', name: 'refused', type: 'refusing' } }))
+      const daemon = await node.up()
+      for (const [name, networks, reason] of [
+        ['unknown', 'data,nowhere', /NAD default\/nowhere/],
+        ['missing', 'data,broken', /network "broken" .*failed to find plugin "sriov" in path/],
+        ['late', 'data,refused', /network "refused" .*plugin "refusing" failed \(add\): no carrier on ens7/],
+      ] as const) {
+        assert.match(await failureOf(containerd.run(node.writePod({ name, networks }))), reason)
+      }
+      for (const id of await containerd.sandboxes()) await containerd.remove(id)
       await node.close(daemon)
     })
 

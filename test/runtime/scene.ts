@@ -43,6 +43,7 @@ interface RuntimeNodeOptions {
   readonly shim?: Readonly<Record<string, string>>
   /** The default network's only address. */
   readonly onlyAddress?: string
+  readonly isDualStack?: boolean
   /** Further plugins of the default network, after a bridge and portmap. */
   readonly defaultPlugins?: readonly object[]
 }
@@ -50,7 +51,7 @@ interface RuntimeNodeOptions {
 /** Makes a {@link RuntimeNode}; its daemon is not started. */
 export async function runtimeNode(
   release: ContainerdRelease,
-  { conf, shim, onlyAddress, defaultPlugins = [] }: RuntimeNodeOptions = {},
+  { conf, shim, onlyAddress, isDualStack = false, defaultPlugins = [] }: RuntimeNodeOptions = {},
 ): Promise<RuntimeNode> {
   const node = await testNode()
   const cniVersion = release === 'current' ? '1.1.0' : '1.0.0'
@@ -68,16 +69,16 @@ export async function runtimeNode(
   const pluginDir = dirname(installation.shim)
   const plugins = release === 'current' ? await currentPlugins() : debianPlugins()
   for (const name of readdirSync(plugins)) symlinkSync(join(plugins, name), join(pluginDir, name))
-  const range = onlyAddress === undefined ? {} : { rangeStart: onlyAddress, rangeEnd: onlyAddress }
-  const ipam = {
-    type: 'host-local',
-    dataDir: node.leaseDir,
-    ranges: [[{ subnet: '10.90.0.0/24', ...range }]],
-  }
+  const only = onlyAddress === undefined ? {} : { rangeStart: onlyAddress, rangeEnd: onlyAddress }
+  const ranges = [
+    [{ subnet: '10.90.0.0/24', ...only }],
+    ...(isDualStack ? [[{ subnet: 'fd00:90::/64' }]] : []),
+  ]
+  const ipam = { type: 'host-local', dataDir: node.leaseDir, ranges }
   const { cniVersion: _, name: __, ...bridge } = node.bridge(90, { isDefaultGateway: true, ipam })
   const portmap = { type: 'portmap', capabilities: { portMappings: true } }
   const list = { cniVersion, name: 'cluster-net', plugins: [bridge, portmap, ...defaultPlugins] }
-  writeFileSync(join(node.confDir, '10-cluster.conflist'), JSON.stringify(list))
+  writeFileSync(join(node.confDir, CLUSTER_FILE), JSON.stringify(list))
   const edgeIpam = { type: 'host-local', dataDir: node.leaseDir, ranges: [[{ subnet: '10.92.0.0/24' }]] }
   const networks = {
     data: node.bridge(91, { cniVersion, name: 'data' }),
@@ -139,6 +140,9 @@ export async function runtimeNode(
 /** Environment by which a daemon takes what was recorded a moment ago for old enough for an errand. */
 export const LATER = `NODE_OPTIONS=--require=${join(ROOT, 'test/fixtures/clock/later.cjs')}`
 
+/** The default network's file in the runtime's folder. */
+export const CLUSTER_FILE = '10-cluster.conflist'
+
 /** What a node keeps on purpose: its own links, bridges, which default network was chosen, the NADs it has seen. */
 const KEPT = [
   /^link (lo|uplink0|uplink0-peer|br9\d|tunl0|sit0) in /,
@@ -147,15 +151,18 @@ const KEPT = [
   /\/nads\/\w+\.json$/,
 ]
 
-/** Names of a sandbox's interfaces with their IPv4 addresses, `eth0 10.90.0.2`; `lo` left out. */
+/** Names of a sandbox's interfaces with their addresses but the kernel's own, `eth0 10.90.0.2`; `lo` left out. */
 export async function interfacesOf({ exec }: Pick<Sandbox, 'exec'>): Promise<string[]> {
-  const links = JSON.parse(await exec('ip', ['-j', '-4', 'addr'])) as {
+  const links = JSON.parse(await exec('ip', ['-j', 'addr'])) as {
     ifname: string
-    addr_info: { local: string }[]
+    addr_info: { local: string; scope: string }[]
   }[]
   return links
     .filter(({ ifname }) => ifname !== 'lo')
-    .map(({ ifname, addr_info }) => `${ifname} ${addr_info.map(({ local }) => local).join(' ')}`)
+    .map(({ ifname, addr_info }) => {
+      const addresses = addr_info.filter(({ scope }) => scope === 'global').map(({ local }) => local)
+      return `${ifname} ${addresses.join(' ')}`
+    })
 }
 
 /** Why a sandbox cannot be run; `it runs` when it can. */
