@@ -86,6 +86,16 @@ spec("the daemon's log line", (it) => {
     )
   })
 
+  it('has the name alone where the caller gives no namespace, as podman', () => {
+    const request = {
+      command: 'ADD',
+      containerId: 'c',
+      ifName: 'eth0',
+      args: [['K8S_POD_NAME', 'Web_1']],
+    } as unknown as CniRequest
+    assert.is(JSON.parse(lineOf({ request })).pod, 'Web_1')
+  })
+
   it("has pod, networks and phases of a real request, and of a plugin's words all but the secret", async () => {
     const node = await stubNode()
     const { shim: executable, start } = installDaemon(node)

@@ -1,6 +1,14 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -46,6 +54,8 @@ export interface Sandbox {
   exec(command: string, args?: readonly string[]): Promise<string>
   /** Stops and removes it, as the kubelet does when a pod is deleted. */
   remove(): Promise<void>
+  /** Ends its process and its network namespace behind the runtime's back: no DEL is called. */
+  lose(): Promise<void>
 }
 
 /** A containerd of its own, in an {@link Enclosure}. */
@@ -71,6 +81,8 @@ export interface Containerd {
   end(signal: NodeJS.Signals): Promise<void>
   /** Starts it anew after its end, on what it has left. */
   start(): Promise<void>
+  /** As a machine that is switched off and on again: no process, mount or namespace is left, the disk is. */
+  reboot(): Promise<void>
   /** Its log so far. */
   log(): string
   /** Removes all sandboxes and ends. */
@@ -91,7 +103,7 @@ export async function startContainerd({
   const config = join(dir, 'config.toml')
   writeFileSync(logFile, '')
   writeFileSync(config, { stable: stableConfig, current: currentConfig }[release](dir, binDir, confDir))
-  const enclosure = await createEnclosure(host)
+  let enclosure = await createEnclosure(host)
   const env = { PATH: `${programs}:/usr/sbin:/usr/bin:/sbin:/bin` }
   const cri = criClient(socket)
   const log = (): string => readFileSync(logFile, 'utf8')
@@ -121,10 +133,7 @@ export async function startContainerd({
     'native',
   ]
   const local = release === 'current' ? ['--local'] : []
-  await execFileAsync(enclosure.enter[0] ?? '', [
-    ...enclosure.enter.slice(1),
-    ...[join(programs, 'ctr'), ...importing, ...local, image],
-  ])
+  await enclosure.run(join(programs, 'ctr'), [...importing, ...local, image])
 
   const remove = async (id: string): Promise<void> => {
     await cri.call('StopPodSandbox', { pod_sandbox_id: id })
@@ -136,7 +145,9 @@ export async function startContainerd({
   }
   return {
     cri,
-    enclosure,
+    get enclosure() {
+      return enclosure
+    },
     version: execFileSync(join(programs, 'containerd'), ['--version'], { encoding: 'utf8' }).trim(),
     log,
     start,
@@ -155,7 +166,8 @@ export async function startContainerd({
       }
       const { pod_sandbox_id: id } = await cri.call('RunPodSandbox', { config: request })
       const { status, info } = await cri.call('PodSandboxStatus', { pod_sandbox_id: id, verbose: true })
-      const { runtimeSpec } = JSON.parse(info.info) as {
+      const { pid, runtimeSpec } = JSON.parse(info.info) as {
+        pid: number
         runtimeSpec: { linux: { namespaces: { type: string; path?: string }[] } }
       }
       const { path = '' } = runtimeSpec.linux.namespaces.find(({ type }) => type === 'network') ?? {}
@@ -168,6 +180,9 @@ export async function startContainerd({
         exec: async (command, args = []) =>
           (await execFileAsync(...enterNetns(netns, command, args), { timeout: 60_000 })).stdout,
         remove: () => remove(id),
+        async lose() {
+          await enclosure.run('/bin/sh', ['-c', `kill -9 ${pid}; umount ${path} && rm ${path}`])
+        },
       }
     },
     async condition(wanted) {
@@ -192,13 +207,17 @@ export async function startContainerd({
     },
     sandboxes,
     remove,
-    netns: async () => {
-      const [command = '', ...args] = [...enclosure.enter, 'ls', '/run/netns']
-      return (await execFileAsync(command, args)).stdout.split('\n').filter((name) => name !== '')
-    },
+    netns: async () => (await enclosure.run('ls', ['/run/netns'])).split('\n').filter((name) => name !== ''),
     async end(signal) {
       await running?.end(signal)
       running = undefined
+    },
+    async reboot() {
+      await enclosure.cut()
+      running = undefined
+      rmSync(join(dir, 'state'), { recursive: true, force: true })
+      enclosure = await createEnclosure(host)
+      await start()
     },
     async close() {
       if (running === undefined) await start()

@@ -9,7 +9,7 @@ const REFRESH_AFTER_MS = 30 * 24 * 3600 * 1000
 
 /** Packages that are looked into without being installed. */
 export interface PackageTree {
-  /** The first gives the tree its name and version; what they depend on is not fetched by itself. */
+  /** The first gives the tree its version; what they depend on is not fetched by itself. */
   readonly packages: readonly [string, ...string[]]
   /** Debian's suite, `bookworm` or `sid`. */
   readonly suite: string
@@ -26,7 +26,7 @@ export interface PackageTree {
  */
 export async function unpackedPackages(tree: PackageTree): Promise<string> {
   const [name] = tree.packages
-  const base = join(CACHE_DIR, 'packages', `${name}-${tree.suite}`)
+  const base = join(CACHE_DIR, 'packages', `${tree.packages.join('+')}-${tree.suite}`)
   mkdirSync(base, { recursive: true, mode: 0o700 })
   const release = await lock(join(base, '.lock'))
   try {

@@ -1,9 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
+import { promisify } from 'node:util'
 import { enterNetns, type Netns } from './netns.ts'
 import { atEnd, isAlive } from './teardown.ts'
+
+const execFileAsync = promisify(execFile)
+const ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
 /** Before anything else in it: own `/run` and `/var/lib`, which runtimes and libcni write to by fixed paths. */
 const FIRST_PROCESS = [
@@ -29,14 +33,22 @@ export interface Enclosure {
   readonly cgroup: string
   /** Starts a program in it; output goes to `logFile`. */
   start(program: string, args: readonly string[], options: EnclosedOptions): Promise<EnclosedProcess>
-  /** The first words of the arguments that run a program in it to its end. */
-  readonly enter: readonly string[]
+  /** Runs a program in it to its end, at most two minutes, and gives its stdout; rejects with all its words. */
+  run(program: string, args?: readonly string[], options?: RunOptions): Promise<string>
+  /** Ends all that is in it at once, as a power cut does. */
+  cut(): Promise<void>
 }
 
 /** How a program in an {@link Enclosure} is started. */
 interface EnclosedOptions {
   readonly logFile: string
   readonly env: NodeJS.ProcessEnv
+}
+
+/** How a program is run to its end. */
+interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv
+  readonly stdin?: string
 }
 
 /** A program that runs in an {@link Enclosure}. */
@@ -57,7 +69,7 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
   const args = [...namespaces, '/bin/sh', '-c', FIRST_PROCESS]
   const holder = spawn(...enterNetns(host.path, 'unshare', args), {
-    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    env: ENVIRONMENT,
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   atEnd(() => {
@@ -78,7 +90,25 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
   return {
     root: `/proc/${first}/root`,
     cgroup,
-    enter,
+    async run(program, programArgs = [], { env = ENVIRONMENT, stdin = '' } = {}) {
+      const [command = '', ...rest] = [...enter, program, ...programArgs]
+      const running = execFileAsync(command, rest, { env, timeout: 120_000, maxBuffer: 64 * 2 ** 20 })
+      running.child.stdin?.on('error', () => undefined)
+      running.child.stdin?.end(stdin)
+      try {
+        return (await running).stdout
+      } catch (error) {
+        const { message, stdout } = error as Error & { stdout?: string }
+        throw new Error(`${message}${stdout ?? ''}`, { cause: error })
+      }
+    },
+    async cut() {
+      const ended = new Promise((resolve) => holder.once('exit', resolve))
+      holder.ref()
+      holder.kill('SIGKILL')
+      await ended
+      removeCgroups(cgroup)
+    },
     async start(program, programArgs, { logFile, env }) {
       const log = openSync(logFile, 'a')
       const [command = '', ...rest] = [...enter, program, ...programArgs]
