@@ -12,6 +12,7 @@ import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
 import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
+import { listNads, type NadLister } from './nad-list.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
 
@@ -48,7 +49,7 @@ export interface KubernetesLimits extends InformerLimits {
 }
 
 /** A {@link ClusterStore} that may follow the cluster. */
-export interface KubernetesStore extends ClusterStore {
+export interface KubernetesStore extends ClusterStore, NadLister {
   /** Why the caches may be behind at the moment, if they may. */
   readonly fault: string | undefined
   /** Whether pods and NADs were listed once. */
@@ -279,9 +280,18 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
+  const lookUp = async <T>(what: string, right: string, ask: () => Promise<T>): Promise<T> => {
+    try {
+      return await ask()
+    } catch (error) {
+      throw toLookupError(error, what, right, client.server)
+    }
+  }
+
   return {
     pod: findPod,
     nad: findNad,
+    nads: () => lookUp('networks', `list on ${NADS}`, () => listNads(client, limits.readMs, stop.signal)),
     publish,
     // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server
     // (design §5).
