@@ -22,6 +22,7 @@ import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
 import { openNewcomers, openRefusals } from './newcomers.ts'
+import { openNodeReports } from './node-report.ts'
 import { openReadiness } from './readiness.ts'
 import { recordedPublications } from './recorded-publications.ts'
 import { serveShim } from './session.ts'
@@ -265,12 +266,23 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   // Known before the first request asks.
   clusters.of(currentConf())
   scanAgain()
+  const nodeReports = openNodeReports({
+    sources: () => {
+      const { publishNodeCondition, pluginDirs } = watch.conf
+      const conf = currentConf()
+      const node = publishNodeCondition && isFirst() && !isStopping ? clusters.nodeOf(conf) : undefined
+      if (node === undefined) return undefined
+      return { conf, store: clusters.of(conf), node, isNetworkKnown: isNetworkKnown(), agents, pluginDirs }
+    },
+    fault: warn,
+  })
   const loop = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
   const close = (): void => {
     clearTimeout(scanTimer)
     watch.close()
     defaultNetwork?.close()
+    nodeReports.close()
     void clusters.close()
     http?.close()
     loop.end()

@@ -13,6 +13,7 @@ import { type Informer, type InformerLimits, openInformer } from './kubernetes-i
 import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
 import { listNads, type NadLister } from './nad-list.ts'
+import { type NodeView, openNodeView } from './node-view.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
 
@@ -56,6 +57,8 @@ export interface KubernetesStore extends ClusterStore, NadLister {
   readonly isListed: boolean
   /** What publishes in the background, if anything does. */
   readonly publisher: Publisher | undefined
+  /** This node, when it is followed and may be told of. */
+  readonly node: NodeView | undefined
   /** Ends what follows the cluster. */
   close(): Promise<void>
 }
@@ -263,8 +266,13 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     timeoutMs: options.publishing === undefined ? limits.writeMs : limits.publishMs,
     signal: stop.signal,
   })
+  const mayTellEvents = (): boolean => options.publishing?.events() !== 'none'
   const publisher: Publisher | undefined =
     options.publishing && openPublisher(podApi, createEvent, warn, options.publishing)
+  const node =
+    pods === undefined || nads === undefined || nodeName === undefined || options.publishing === undefined
+      ? undefined
+      : openNodeView(pods, nads, { client, node: nodeName, mayTellEvents, warn })
 
   const publish: ClusterStore['publish'] = async (publication, later) => {
     const key = toKey('pod', publication.namespace, publication.name)
@@ -313,8 +321,10 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
     },
     publisher,
+    node,
     async close() {
       publisher?.close()
+      node?.status.close()
       stop.abort()
       await Promise.all([pods?.close(), nads?.close()])
       client.close()
