@@ -4,6 +4,7 @@ import type { Conflist } from '../cni/conflist.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { nadConflist, resolveNetworks } from '../engine/resolution.ts'
 import { findPlugin } from '../executor/plugin-lookup.ts'
+import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
 import { type NodeNetworksReady, nodeCondition, type PluginProblem } from '../network/node-condition.ts'
 import type { Pod } from '../network/pod.ts'
 import type { PluginFile } from '../plan/host-facts.ts'
@@ -75,7 +76,7 @@ function namedNads(
   conf: NetConf,
   { namespace, annotations }: Pod,
 ): { readonly namespace: string; readonly name: string }[] {
-  if (Object.keys(annotations).length === 0) return []
+  if (!(NETWORKS_ANNOTATION in annotations || DEFAULT_NETWORK_ANNOTATION in annotations)) return []
   try {
     const { networks } = chooseNetworks(conf, { namespace, annotations })
     return networks.flatMap(({ reference }) =>

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { JsonObject } from '../../src/cni/json.ts'
@@ -79,6 +79,9 @@ export async function doctorScene(): Promise<DoctorScene> {
   const binDir = dirname(installation.shim)
   const primary = stubPlugin(binDir, 'primary')
   const extra = stubPlugin(binDir, 'extra')
+  // Stubs are links to one file of all tests: no mode of that may be changed.
+  copyFileSync(extra.path, `${extra.path}.own`)
+  renameSync(`${extra.path}.own`, extra.path)
   node.write(nad({ name: 'n6', config: { cniVersion: '1.0.0', name: 'n6', type: 'extra' } }))
   const put = (name: string, content: unknown): string => {
     const path = join(confDir, name)
