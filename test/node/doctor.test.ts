@@ -61,52 +61,41 @@ spec('plexus doctor where the daemon runs', (it) => {
     assert.match(yaml.stdout, /- id: default-network$/m)
   })
 
-  it('files of an installation: missing, open to others, broken, of another version', async () => {
+  it('files of an installation: open to others, missing, broken, of another version', async () => {
     const { installation, examine, binDir } = scene
-    const { shim } = installation
+    const { shim, socket } = installation
     const settings = join(binDir, 'plexus.shim')
     const aside = `${shim}.aside`
 
     chmodSync(shim, 0o777)
     chmodSync(settings, 0o666)
+    chmodSync(dirname(socket), 0o755)
     const open = await examine()
     assertFound(open, 'shim-insecure', 'root 0777')
     assertFound(open, 'shim-conf-insecure', 'root 0666')
+    assertFound(open, 'socket-dir-insecure', 'root 0755')
     assert.is(open.status, 1)
     const fixed = await examine({ args: ['--fix'] })
     assert.equal(fixed.finding('shim-insecure')?.fixed, [`chmod 0755 ${shim}`])
     assert.equal((await examine()).ids, ['default-network'])
 
     renameSync(shim, aside)
-    const missing = await examine()
-    assertFound(missing, 'shim-missing', shim)
+    assertFound(await examine(), 'shim-missing', shim)
     writeFileSync(shim, '#!/bin/sh\nexit 3\n', { mode: 0o755 })
     assertFound(await examine(), 'shim-broken', 'exit status 3')
     const old = `#!/bin/sh\nif [ "$1" = --version ]; then echo plexus 0.0.1; else exec ${aside}; fi\n`
     writeFileSync(shim, old, { mode: 0o755 })
-    assertFound(await examine(), 'version-skew', `shim ${shim}: 0.0.1`)
-    renameSync(aside, shim)
-
     const before = readFileSync(settings)
-    appendFileSync(settings, 'fallback=/nonexistent/plexus-standalone\n')
-    assertFound(await examine(), 'fallback-missing', '/nonexistent/plexus-standalone')
-    appendFileSync(settings, 'nonsense\nsocket=/elsewhere/plexus.sock\nstateDir=/elsewhere\n')
+    const lines = ['fallback=/nonexistent/plexus', 'nonsense', 'socket=/elsewhere/s', 'stateDir=/elsewhere']
+    appendFileSync(settings, `${lines.join('\n')}\n`)
     const wrong = await examine()
+    assertFound(wrong, 'version-skew', `shim ${shim}: 0.0.1`)
+    assertFound(wrong, 'fallback-missing', '/nonexistent/plexus')
     assertFound(wrong, 'shim-conf-invalid', 'is not key=value')
-    assertFound(wrong, 'shim-socket-differs', '/elsewhere/plexus.sock')
+    assertFound(wrong, 'shim-socket-differs', '/elsewhere/s')
     assertFound(wrong, 'shim-state-differs', '/elsewhere')
+    renameSync(aside, shim)
     writeFileSync(settings, before)
-    assert.equal((await examine()).ids, ['default-network'])
-  })
-
-  it('the socket directory open to others', async () => {
-    const { installation, examine } = scene
-    const folder = dirname(installation.socket)
-    chmodSync(folder, 0o755)
-    assertFound(await examine(), 'socket-dir-insecure', 'root 0755')
-    await examine({ args: ['--fix'] })
-    assert.is(statSync(folder).mode & 0o777, 0o700)
-    assert.equal((await examine()).ids, ['default-network'])
   })
 
   it('files in the conf folder: before ours, renamed, of a second meta-plugin, broken, half written', async () => {
@@ -132,7 +121,6 @@ spec('plexus doctor where the daemon runs', (it) => {
     assert.equal(fixed.finding('half-written-file')?.fixed, [
       `removed ${join(confDir, '.00-plexus.conflist.1.plexus-new')}`,
     ])
-    assert.equal((await examine()).ids, ['default-network'])
     assert.ok(existsSync(conflist))
   })
 
@@ -143,21 +131,22 @@ spec('plexus doctor where the daemon runs', (it) => {
     extra.behave({ versions: ['0.3.1'] })
     primary.behave({ versions: ['1.0.0'] })
     const run = await examine()
+    assert.not.ok(run.ids.includes('half-written-file'))
     assertFound(run, 'nad-invalid', 'default/broken')
     assertFound(run, 'nad-plugin-missing', 'needed by NAD default/absent')
     assertFound(run, 'nad-plugin-version', 'NAD default/n6 has cniVersion 1.0.0')
     assertFound(run, 'default-plugin-version', 'has cniVersion 0.3.1')
     extra.behave({})
     primary.behave({})
+    for (const name of ['broken', 'absent']) removeManifest(node.manifests, name)
     chmodSync(extra.path, 0o777)
-    assertFound(await examine(), 'plugin-refused', 'can be written by others than root')
-    chmodSync(extra.path, 0o755)
     renameSync(primary.path, `${primary.path}.aside`)
     const missing = await examine()
+    assertFound(missing, 'plugin-refused', 'can be written by others than root')
     assertFound(missing, 'default-plugin-missing', 'needed by the default network')
     assertFound(missing, 'status-failed', 'primary')
+    chmodSync(extra.path, 0o755)
     renameSync(`${primary.path}.aside`, primary.path)
-    for (const name of ['broken', 'absent']) removeManifest(node.manifests, name)
     assert.equal((await examine()).ids, ['default-network'])
   })
 
@@ -187,30 +176,25 @@ spec('plexus doctor where the daemon runs', (it) => {
       assertFound(run, id, nowhere)
   })
 
-  it('a disk that is full, has no inodes, is read-only', async () => {
+  it('a disk that is full, has no inodes, is read-only; settings of the kernel', async () => {
     const small = tempDir('small')
-    const mount = `mount -t tmpfs -o size=1m,nr_inodes=20,mode=0700 none ${small}`
-    const full = await scene.examine({ args: ['--state-dir', small], before: mount })
-    assertFound(full, 'state-space', 'KiB are free')
-    assertFound(full, 'state-inodes', 'of 20 are free')
-    const { confDir, stateDir } = scene.node
-    const readOnly = [confDir, stateDir].map(
-      (path) => `mount --bind ${path} ${path}; mount -o remount,bind,ro ${path}`,
-    )
-    const run = await scene.examine({ before: readOnly.join('; ') })
-    assertFound(run, 'state-not-writable', stateDir)
-    assertFound(run, 'conf-dir-read-only', confDir)
-  })
-
-  it('settings of the kernel', async () => {
+    const { confDir } = scene.node
     const setting = (name: string, value: number): string =>
-      `printf ${value} > "$1/bad"; cp "$1/bad" "$1/bad-${name}"; mount --bind "$1/bad-${name}" /proc/sys/${name.replaceAll('.', '/')}`
+      `printf ${value} > "$1/bad-${name}"; mount --bind "$1/bad-${name}" /proc/sys/${name.replaceAll('.', '/')}`
     const before = [
+      `mount -t tmpfs -o size=1m,nr_inodes=20,mode=0700 none ${small}`,
+      `mount -o remount,ro ${small}`,
+      `mount --bind ${confDir} ${confDir}`,
+      `mount -o remount,bind,ro ${confDir}`,
       setting('net.ipv4.ip_forward', 0),
       setting('net.ipv4.conf.all.rp_filter', 1),
       setting('fs.inotify.max_user_instances', 4),
     ].join('\n')
-    const run = await scene.examine({ before })
+    const run = await scene.examine({ args: ['--state-dir', small], before })
+    assertFound(run, 'state-space', 'KiB are free')
+    assertFound(run, 'state-inodes', 'of 20 are free')
+    assertFound(run, 'state-not-writable', small)
+    assertFound(run, 'conf-dir-read-only', confDir)
     assertFound(run, 'ip-forward-off', 'net.ipv4.ip_forward = 0')
     assertFound(run, 'inotify-limit', 'fs.inotify.max_user_instances = 4')
     assertFound(run, 'rp-filter-strict', 'net.ipv4.conf.all.rp_filter = 1')
@@ -262,31 +246,33 @@ spec('plexus doctor where the daemon is gone', (it) => {
 
   it('our list: mode, version, content, gone', async () => {
     const { conflist, examine, node } = scene
-    chmodSync(conflist, 0o644)
-    assertFound(await examine(), 'conflist-mode', 'root 0644')
-    await examine({ args: ['--fix'] })
-    assert.not.ok((await examine()).ids.includes('conflist-mode'))
-    const before = readFileSync(conflist, 'utf8')
+    const pinFile = join(node.stateDir, 'default-network.json')
+    const [before, pin] = [readFileSync(conflist, 'utf8'), readFileSync(pinFile)]
     writeFileSync(conflist, before.replace('"1.0.0"', '"0.4.0"'))
-    assertFound(await examine(), 'conflist-version', '0.4.0')
+    chmodSync(conflist, 0o644)
+    writeFileSync(pinFile, '{"name":1}')
+    const run = await examine({ args: ['--fix'] })
+    assertFound(run, 'conflist-mode', 'root 0644')
+    assertFound(run, 'conflist-version', '0.4.0')
+    assertFound(run, 'default-network-pin-damaged', pinFile)
+    writeFileSync(pinFile, pin)
     writeFileSync(conflist, '{')
     assertFound(await examine(), 'conflist-invalid', conflist)
+    assert.is(statSync(conflist).mode & 0o777, 0o600)
     rmSync(conflist)
     assertFound(await examine(), 'conflist-missing', node.confDir)
     writeOldFile(join(node.stateDir, 'uninstalling'))
-    const run = await examine()
-    assertFound(run, 'uninstalling')
-    assert.not.ok(run.ids.includes('conflist-missing'))
+    const leaving = await examine()
+    assertFound(leaving, 'uninstalling')
+    assert.not.ok(leaving.ids.includes('conflist-missing'))
     rmSync(join(node.stateDir, 'uninstalling'))
     writeFileSync(conflist, before, { mode: 0o600 })
   })
 
-  it('the default network: pin damaged, a stand-in, a vendor that is not ready', async () => {
+  it('the default network: a stand-in, a vendor that is not ready', async () => {
     const { examine, node, put } = scene
     const pinFile = join(node.stateDir, 'default-network.json')
     const before = readFileSync(pinFile, 'utf8')
-    writeFileSync(pinFile, '{"name":1}')
-    assertFound(await examine(), 'default-network-pin-damaged', pinFile)
     const path = join(node.confDir, '10-calico.conflist')
     const pin = { name: 'k8s-pod-network', type: 'calico', path, isKnown: true, beside: [] }
     writeFileSync(pinFile, JSON.stringify({ ...pin, standsInFor: { name: 'cluster-net', type: 'gone' } }))
