@@ -15,7 +15,7 @@ import type { NodeView } from '../store/node-view.ts'
 import type { Agents } from './agents.ts'
 
 /** What the report is made of. */
-export interface NodeReportSources {
+interface NodeReportSources {
   readonly conf: NetConf
   readonly store: ClusterStore | undefined
   readonly node: NodeView
@@ -32,7 +32,7 @@ export interface NodeReportSources {
  * Whether the node has what its networks need: the default network, and the plugins of that and of every NAD that
  * a pod of the node names. A NAD that is missing or wrong is its pods' trouble and no node's.
  */
-export async function nodeReport(sources: NodeReportSources): Promise<NodeNetworksReady> {
+async function nodeReport(sources: NodeReportSources): Promise<NodeNetworksReady> {
   const { conf, store, isNetworkKnown } = sources
   const users = new Map<string, string[]>()
   const use = (title: string, { plugins }: Conflist): void => {

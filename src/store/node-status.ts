@@ -24,7 +24,7 @@ export interface NodeStatusOptions {
 }
 
 /** Bounds in milliseconds. */
-export interface NodeStatusLimits {
+interface NodeStatusLimits {
   readonly requestMs: number
   /** Least time between two writes. */
   readonly intervalMs: number

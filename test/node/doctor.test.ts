@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { FINDINGS } from '../../src/node/doctor/finding.ts'
 import { recordSandbox } from '../cli/recorded-sandbox.ts'
-import { eventually } from '../rig/daemon.ts'
+import { eventually as within } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
@@ -35,6 +35,9 @@ function assertFound(run: DoctorRun, id: keyof typeof FINDINGS, evidence?: strin
   if (evidence !== undefined) assert.ok(JSON.stringify(finding).includes(evidence), JSON.stringify(finding))
   injected.add(id)
 }
+
+/** A loaded machine takes its time. */
+const eventually = (check: () => void | Promise<void>): Promise<void> => within(check, 20_000)
 
 spec('plexus doctor where the daemon runs', (it) => {
   let scene: DoctorScene
@@ -91,7 +94,7 @@ spec('plexus doctor where the daemon runs', (it) => {
     const wrong = await examine()
     assertFound(wrong, 'version-skew', `shim ${shim}: 0.0.1`)
     assertFound(wrong, 'fallback-missing', '/nonexistent/plexus')
-    assertFound(wrong, 'shim-conf-invalid', 'is not key=value')
+    assertFound(wrong, 'shim-conf-invalid', 'line 7')
     assertFound(wrong, 'shim-socket-differs', '/elsewhere/s')
     assertFound(wrong, 'shim-state-differs', '/elsewhere')
     renameSync(aside, shim)
@@ -174,6 +177,20 @@ spec('plexus doctor where the daemon runs', (it) => {
     })
     for (const id of ['bin-dir-missing', 'conf-dir-missing', 'state-dir-missing', 'socket-missing'] as const)
       assertFound(run, id, nowhere)
+  })
+
+  it('--fix touches no folder that was named by mistake', async () => {
+    const other = tempDir('other')
+    writeFileSync(join(other, 'file'), '', { mode: 0o644 })
+    chmodSync(other, 0o755)
+    const args = ['--fix', '--state-dir', other, '--socket', join(other, 'plexus.sock')]
+    const run = await scene.examine({ args })
+    assert.equal(run.finding('state-mode')?.fixed, [])
+    assert.equal(run.finding('socket-dir-insecure')?.fixed, [])
+    assert.equal(
+      [other, join(other, 'file')].map((path) => statSync(path).mode & 0o777),
+      [0o755, 0o644],
+    )
   })
 
   it('a disk that is full, has no inodes, is read-only; settings of the kernel', async () => {

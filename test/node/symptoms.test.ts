@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
-import { eventually, type TestDaemon } from '../rig/daemon.ts'
+import { type TestDaemon, eventually as within } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { type PlexusRun, runCli } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
@@ -11,6 +11,9 @@ import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type DoctorScene, doctorScene, writeOldFile } from './doctor-scene.ts'
 import { defaultList } from './keeper.ts'
+
+/** A loaded machine takes its time. */
+const eventually = (check: () => void | Promise<void>): Promise<void> => within(check, 20_000)
 
 // Each test is a heading of docs/troubleshooting.md: what is seen, which command names the cause, and that it is
 // over when that is put right.

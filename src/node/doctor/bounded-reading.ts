@@ -1,5 +1,6 @@
 import { lstatSync, opendirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { toCniError } from '../../cni/cni-error.ts'
 
 const MOST_BYTES = 1024 * 1024
 const MOST_NAMES = 20_000
@@ -52,7 +53,12 @@ export function modeText(mode: number): string {
  * else. The shim looks at its plugins in the same way.
  */
 export function trustFault(path: string): string | undefined {
-  let place = realpathSync(path)
+  let place: string
+  try {
+    place = realpathSync(path)
+  } catch (error) {
+    return toCniError(error).message
+  }
   if (!lstatSync(place).isFile()) return `${place} is no regular file`
   for (let depth = 0; ; depth++) {
     const { uid, mode } = lstatSync(place)
@@ -66,6 +72,6 @@ export function trustFault(path: string): string | undefined {
 }
 
 /** Whether the error is of the file system with one of these codes. */
-export function isCode(error: unknown, ...codes: readonly string[]): boolean {
+function isCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code))
 }

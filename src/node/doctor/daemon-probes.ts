@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { isJsonObject, toJsonObject } from '../../cni/json.ts'
 import { HIGHEST_VERSION } from '../../cni/version.ts'
-import { entryAt, ownerAndMode, trustFault } from './bounded-reading.ts'
+import { entryAt, namesIn, ownerAndMode, trustFault } from './bounded-reading.ts'
 import type { ExaminedNode } from './examined-node.ts'
 import { evidenceOf, type Found, shellWord } from './finding.ts'
 import { changeMode } from './installation-probes.ts'
@@ -58,7 +58,9 @@ function* socketFaults({ socket, isPod }: ExaminedNode): Iterable<Found> {
   const folder = dirname(socket)
   const entry = entryAt(folder)
   if (entry !== undefined && (!entry.isDirectory() || entry.uid !== 0 || (entry.mode & 0o077) !== 0)) {
-    const isModeAlone = entry.isDirectory() && entry.uid === 0
+    // Another folder, named by mistake, is nobody's to close.
+    const isOurs = namesIn(folder).every((name) => name.includes(basename(socket)))
+    const isModeAlone = entry.isDirectory() && entry.uid === 0 && isOurs
     yield {
       id: 'socket-dir-insecure',
       what: `socket directory ${folder} must be a directory of root's with mode 0700: the shim refuses it`,

@@ -1,4 +1,5 @@
 import { toCniError } from '../../cni/cni-error.ts'
+import { redactMessage } from '../../cni/redact.ts'
 import { nadConflist } from '../../engine/resolution.ts'
 import { attachmentProbe } from './attachment-probe.ts'
 import { confFolderProbe } from './conf-folder-probe.ts'
@@ -85,8 +86,13 @@ export async function examine(options: DoctorOptions, isRepairWanted: boolean): 
 }
 
 async function toFinding(found: Found, isRepairWanted: boolean): Promise<DoctorFinding> {
-  const { id, what, evidence = [], fix = null, repair } = found
-  const finding = { id, severity: FINDINGS[id], what, evidence, fix, fixed: [] }
+  const { id, fix = null, repair } = found
+  // It is copied into tickets.
+  const evidence = (found.evidence ?? []).map(redactMessage)
+  const finding = {
+    ...{ id, severity: FINDINGS[id], what: redactMessage(found.what) },
+    ...{ evidence, fix, fixed: [] },
+  }
   if (!isRepairWanted || repair === undefined) return finding
   try {
     return { ...finding, fixed: await repair() }

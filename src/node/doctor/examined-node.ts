@@ -94,7 +94,7 @@ export async function examineNode(
   const shimConfFile = join(binDir, 'plexus.shim')
   const shimConf = readShimConf(shimConfFile)
   const confDir = options.confDir ?? daemonConf?.conflist?.folder ?? DAEMON_CONF_DEFAULTS.conflistDir
-  const { files, ignored } = readConfFolder(confDir)
+  const { files, ignored } = readConfFiles(confDir)
   const ownList = findOwnList(files)
   const netConf = readNetConf(ownList, daemonConf, found)
   const isStateNamed = 'stateDir' in (daemonConf?.netConf ?? {})
@@ -124,7 +124,20 @@ export async function examineNode(
 function readShimConf(path: string): ShimConf | undefined {
   // A probe of its own looks at the file itself, and tells what is wrong with it.
   if (entryAt(path)?.isFile() !== true) return undefined
-  return parseShimConf(textOf(path) ?? '')
+  try {
+    return parseShimConf(textOf(path) ?? '')
+  } catch (error) {
+    return { ...parseShimConf(''), faults: [toCniError(error).message] }
+  }
+}
+
+/** A folder that cannot be read is told of like a file that cannot. */
+function readConfFiles(confDir: string): ReturnType<typeof readConfFolder> {
+  try {
+    return readConfFolder(confDir)
+  } catch (error) {
+    return { files: [], ignored: [{ path: confDir, reason: toCniError(error).message }] }
+  }
 }
 
 function findOwnList(files: readonly ConfFile[]): OwnList | undefined {

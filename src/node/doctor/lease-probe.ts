@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { join } from 'node:path'
+import { isAbsolute, join, normalize } from 'node:path'
 import { isJsonObject } from '../../cni/json.ts'
 import { entryAt, namesIn, textOf } from './bounded-reading.ts'
 import type { ExaminedNode } from './examined-node.ts'
@@ -82,12 +82,17 @@ function bootTimeMs(): number {
   return seconds === undefined ? 0 : Number(seconds) * 1000
 }
 
+/** A path that leads where it says: whoever writes a NAD chooses it. */
+function isFolder(path: unknown): path is string {
+  return typeof path === 'string' && isAbsolute(path) && normalize(path) === path
+}
+
 /** Folders that configurations of host-local name. */
 export function leaseFolders(confs: readonly unknown[]): string[] {
   return confs.flatMap((conf) => {
     if (Array.isArray(conf)) return leaseFolders(conf)
     if (!isJsonObject(conf)) return []
-    const own = conf.type === 'host-local' && typeof conf.dataDir === 'string' ? [conf.dataDir] : []
+    const own = conf.type === 'host-local' && isFolder(conf.dataDir) ? [conf.dataDir] : []
     return [...own, ...leaseFolders([conf.ipam, conf.delegate])]
   })
 }

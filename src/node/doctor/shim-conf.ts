@@ -23,7 +23,7 @@ export function parseShimConf(text: string): ShimConf {
     if (trimmed === '' || trimmed.startsWith('#')) continue
     const equals = trimmed.indexOf('=')
     if (equals < 0) {
-      faults.push(`line ${index + 1} is not key=value`)
+      faults.push(`line ${index + 1} has no "="`)
       continue
     }
     const [key, value] = [trimmed.slice(0, equals).trim(), trimmed.slice(equals + 1).trim()]

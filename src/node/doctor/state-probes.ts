@@ -1,5 +1,5 @@
 import { accessSync, chmodSync, constants, statfsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { toCniError } from '../../cni/cni-error.ts'
 import { lockSandbox } from '../../journal/lock.ts'
 import { entryAt, modeText, namesIn, ownerAndMode } from './bounded-reading.ts'
@@ -13,6 +13,11 @@ const DEEPEST = 3
 /** Whoever holds it for longer is another matter. */
 const LOCK_STALE_AFTER_MS = 10 * 60_000
 const LOCK_WAIT_MS = 200
+/** What Plexus has in its state directory. */
+const STATE_NAMES: ReadonlySet<string> = new Set([
+  ...['sandboxes', 'locks', 'damaged', 'status', 'nads'],
+  ...['default-network.json', 'uninstalling', '.writable'],
+])
 
 /** The state directory: there, writable, for root alone, with room left. */
 export function stateProbe({ stateDir, isPod }: ExaminedNode): Found[] {
@@ -58,19 +63,38 @@ function* modeFaults(stateDir: string): Iterable<Found> {
   }
   visit(stateDir, 0)
   if (open.length === 0) return
+  const mayClose = open.filter(({ path }) => isOurs(stateDir, path) && entryAt(path)?.uid === 0)
   yield {
     id: 'state-mode',
     what: `state of Plexus is not for root alone: ${open.length} of its files and folders`,
     evidence: evidenceOf(open.map(({ shown }) => shown)),
     fix: `chown -R root ${shellWord(stateDir)} && chmod -R go= ${shellWord(stateDir)}`,
-    repair: () =>
-      open
-        .filter(({ path }) => entryAt(path)?.uid === 0)
-        .map(({ path, mode }) => {
-          chmodSync(path, mode)
-          return `chmod ${modeText(mode)} ${path}`
+    ...(mayClose.length === 0
+      ? {}
+      : {
+          repair: () =>
+            mayClose.map(({ path, mode }) => {
+              chmodSync(path, mode)
+              return `chmod ${modeText(mode)} ${path}`
+            }),
         }),
   }
+}
+
+/** Whether a path is certainly of Plexus's state, and not of another folder that was named by mistake. */
+function isOurs(stateDir: string, path: string): boolean {
+  const [top = ''] = relative(stateDir, path).split('/')
+  if (top !== '') return STATE_NAMES.has(top) && isStateDir(stateDir)
+  return (
+    isStateDir(stateDir) && namesIn(stateDir).every((name) => STATE_NAMES.has(name) || name.startsWith('.'))
+  )
+}
+
+/** Whether Plexus has used the folder. */
+function isStateDir(stateDir: string): boolean {
+  return ['sandboxes', 'locks', 'default-network.json'].some(
+    (name) => entryAt(join(stateDir, name)) !== undefined,
+  )
 }
 
 function* spaceFaults(stateDir: string): Iterable<Found> {
