@@ -179,6 +179,25 @@ spec('plexus doctor where the daemon runs', (it) => {
       assertFound(run, id, nowhere)
   })
 
+  it('in a pod what is not mounted there is said, and is no error', async () => {
+    const nowhere = join(tempDir('pod'), 'not-mounted')
+    const run = await scene.examine({
+      args: ['--bin-dir', nowhere, '--conf-dir', nowhere, '--state-dir', nowhere],
+      before: 'mount -t tmpfs none /run; mkdir -p /run/secrets/kubernetes.io/serviceaccount',
+    })
+    const unseen = run.findings.filter(({ id }) => id === 'partial-view').map(({ what }) => what)
+    for (const words of ['what is installed cannot be seen', 'networks', 'state directory', 'plugins'])
+      assert.ok(
+        unseen.some((what) => what.includes(words)),
+        `${words}: ${run.stdout}`,
+      )
+    assert.equal(
+      run.ids.filter((id) => id.endsWith('-missing')),
+      [],
+    )
+    assert.is(run.status, 0, run.stdout)
+  })
+
   it('--fix touches no folder that was named by mistake', async () => {
     const other = tempDir('other')
     writeFileSync(join(other, 'file'), '', { mode: 0o644 })

@@ -91,7 +91,7 @@ async function namedNetwork(node: ExaminedNode): Promise<SoughtNetwork> {
 }
 
 function detectedNetwork(node: ExaminedNode, pin: NetworkPin | undefined, pinFile: string): SoughtNetwork {
-  const folder = node.netConf.autoConfDir === '' ? node.confDir : node.netConf.autoConfDir
+  const folder = searchedFolder(node)
   const { chosen, ignored, pin: next } = detectDefaultNetwork(folder, { pin })
   if (chosen === undefined) {
     const was = pin === undefined ? '' : `; it was "${pin.name}" of ${pin.path}`
@@ -121,6 +121,12 @@ function detectedNetwork(node: ExaminedNode, pin: NetworkPin | undefined, pinFil
             },
           ],
   }
+}
+
+/** Without the daemon's configuration the runtime's folder stands for what that would name. */
+function searchedFolder({ netConf, daemonConf, ownList, confDir }: ExaminedNode): string {
+  const isNamed = ['confDir', 'multusAutoconfigDir'].some((key) => key in (ownList?.entry ?? {}))
+  return daemonConf === undefined && !isNamed ? confDir : netConf.autoConfDir
 }
 
 function missing(reason: string, evidence: readonly string[], fix: string): SoughtNetwork {
