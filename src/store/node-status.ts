@@ -99,7 +99,15 @@ export function openNodeStatus(options: NodeStatusOptions): NodeStatus {
       schedule()
     }
   }
-  const tell = async ({ reason, message }: NodeNetworksReady): Promise<void> => {
+  const tell = async (condition: NodeNetworksReady): Promise<void> => {
+    try {
+      await createEvent(condition)
+    } catch (error) {
+      // The condition says the same, and stays.
+      if (!stop.signal.aborted) warn(`an event of node ${node} cannot be made: ${toCniError(error).message}`)
+    }
+  }
+  const createEvent = async ({ reason, message }: NodeNetworksReady): Promise<void> => {
     const time = now()
     await client.post(
       `/api/v1/namespaces/${EVENT_NAMESPACE}/events`,

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -5,6 +6,7 @@ import { defaultList } from '../node/keeper.ts'
 import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { type StubPlugin, stubPlugin } from '../rig/stub.ts'
+import { atEnd } from '../rig/teardown.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -27,6 +29,7 @@ spec('the condition of a node', (it) => {
   let node: TestNode
   let daemon: TestDaemon
   let primary: StubPlugin
+  let shim: string
 
   const conditions = async (): Promise<Condition[]> =>
     (await cluster.api.ok('GET', `/api/v1/nodes/${NODE}`)).status.conditions ?? []
@@ -46,16 +49,17 @@ spec('the condition of a node', (it) => {
     (await cluster.api.ok('GET', '/api/v1/namespaces/default/events?fieldSelector=involvedObject.kind=Node'))
       .items
 
-  const start = async (): Promise<TestDaemon> => {
+  const start = async (pluginDirs: readonly string[] = [node.binDir]): Promise<TestDaemon> => {
     const { api } = cluster
     const kubeconfig = writeKubeconfig({ server: api.server, ca: api.authority.ca, token: 'node-token' })
-    const { confDir, binDir } = node
+    const { confDir } = node
     const installation = installDaemon(node, {
       conf: {
         ...{ installConflist: true, conflistDir: confDir, confDir, kubeconfig },
-        pluginDirs: [binDir],
+        pluginDirs,
       },
     })
+    shim = installation.shim
     return await installation.start({ wrap: ['env', `NODE_NAME=${NODE}`] })
   }
 
@@ -138,6 +142,39 @@ spec('the condition of a node', (it) => {
     const missing = await isNow('False', 'PluginMissing')
     assert.match(missing.message ?? '', 'plugin "primary" is not installed; needed by the default network')
     renameSync(`${primary.path}.aside`, primary.path)
+    await isNow('True', 'NetworksAvailable')
+  })
+
+  it('is asked of an agent where the daemon sees no plugins, and holds while none is there', async () => {
+    await daemon.stop()
+    daemon = await start([])
+    const child = spawn('nsenter', [`--net=${node.host.path}`, shim, '--agent'], {
+      env: { CNI_PATH: node.binDir, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      stdio: 'ignore',
+    })
+    atEnd(() => child.kill('SIGKILL'))
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    renameSync(primary.path, `${primary.path}.aside`)
+    await isNow('False', 'PluginMissing')
+    child.kill('SIGTERM')
+    await ended
+    renameSync(`${primary.path}.aside`, primary.path)
+    const config = { cniVersion: '1.0.0', name: 'n9' }
+    await cluster.createNad({ name: 'n9', config: { ...config, type: 'nobody-looked' } })
+    await cluster.createPod({ name: 'amf', networks: 'n9' })
+    await cluster.createNad({ name: 'n10', config: { ...config, type: 'primary' } })
+    await cluster.createPod({ name: 'ausf', networks: 'n10' })
+    // Nobody can look: what was last found holds, and nothing is said of what nobody has looked for.
+    await eventually(async () => {
+      const { message = '' } = await condition()
+      assert.is(
+        message,
+        `plugin "primary" is not installed; needed by the default network, NAD ${cluster.namespace}/n10`,
+      )
+    }, SOON_MS)
+    for (const pod of ['amf', 'ausf']) await cluster.deletePod(pod)
+    await daemon.stop()
+    daemon = await start()
     await isNow('True', 'NetworksAvailable')
   })
 

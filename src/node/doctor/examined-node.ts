@@ -90,6 +90,13 @@ export async function examineNode(
       fix: 'correct it; docs/configuration.md lists every key',
     })
   }
+  if (process.getuid?.() !== 0) {
+    found.push({
+      id: 'partial-view',
+      what: 'this is not run as root: what is for root alone cannot be seen',
+      fix: 'sudo plexus doctor',
+    })
+  }
   const binDir = options.binDir ?? '/opt/cni/bin'
   const shimConfFile = join(binDir, 'plexus.shim')
   const shimConf = readShimConf(shimConfFile)
@@ -122,9 +129,9 @@ export async function examineNode(
 }
 
 function readShimConf(path: string): ShimConf | undefined {
-  // A probe of its own looks at the file itself, and tells what is wrong with it.
-  if (entryAt(path)?.isFile() !== true) return undefined
   try {
+    // A probe of its own looks at the file itself, and tells what is wrong with it.
+    if (entryAt(path)?.isFile() !== true) return undefined
     return parseShimConf(textOf(path) ?? '')
   } catch (error) {
     return { ...parseShimConf(''), faults: [toCniError(error).message] }
