@@ -10,6 +10,7 @@ import {
   inClusterCredentials,
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
+import type { NadLister } from '../store/nad-list.ts'
 import { runExecCredential } from './exec-credential.ts'
 import { UsageError } from './failure.ts'
 
@@ -20,7 +21,7 @@ export interface ClusterOptions {
 }
 
 /** An API server that a command asks object by object: nothing is followed, written or kept on disk. */
-export interface AskedCluster {
+export interface AskedCluster extends NadLister {
   /** How it was found: `kubeconfig FILE` or `service account`. */
   readonly source: string
   /** URL of the API server; `null` as long as nothing was asked. */
@@ -94,6 +95,7 @@ function askedCluster(source: string, credentials: CredentialSource): AskedClust
     },
     pod: (namespace, name) => asking(() => store.pod(namespace, name)),
     nad: (namespace, name) => asking(() => store.nad(namespace, name)),
+    nads: () => asking(() => store.nads()),
     networkStatus: (namespace, name) => asking(() => store.networkStatus(namespace, name)),
     // A static pod's runtime knows the hash of its manifest.
     isSamePod: (pod, uid) => uid === undefined || uid === pod.uid || (pod.isStatic && uid === pod.configHash),

@@ -2,7 +2,7 @@ import type { Result } from '../cni/result.ts'
 import { parseResult } from '../cni/result-parsing.ts'
 import type { RecordedAttachment } from '../engine/recorded-plan.ts'
 import { toNetworkStatus } from '../network/network-status.ts'
-import type { SandboxRecord } from './sandbox-records.ts'
+import type { SandboxRecord } from '../node/sandbox-records.ts'
 
 /** What a recorded attachment got, as its plugins told it. */
 export interface AttachmentOutcome {

@@ -16,7 +16,7 @@ import { once } from './option.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'validate', 'demo', 'daemon', 'install', 'uninstall']
+const COMMANDS = ['list', 'show', 'explain', 'validate', 'doctor', 'demo', 'daemon', 'install', 'uninstall']
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -170,6 +170,46 @@ async function runCommand(args: readonly string[]): Promise<number> {
       async ({ files, output: format }) => {
         const { validate } = await import('./validate.ts')
         exitCode = await validate({ paths: files, format, style, write })
+      },
+    )
+    .command(
+      'doctor',
+      'What keeps this node from attaching pods, and the command that puts it right',
+      (command) =>
+        withOutput(withCluster(command))
+          .option('bin-dir', {
+            ...once('bin-dir', { describe: 'Folder of the shim and of CNI plugins' }),
+            defaultDescription: '/opt/cni/bin',
+          })
+          .option('conf-dir', {
+            ...once('conf-dir', { describe: "The runtime's folder of networks" }),
+            defaultDescription: "the daemon's conflistDir, or /etc/cni/net.d",
+          })
+          .option('state-dir', {
+            ...once('state-dir', { describe: 'Folder of the journal' }),
+            defaultDescription: "the daemon's, the shim's, or the default",
+          })
+          .option('socket', {
+            ...once('socket', { describe: "The daemon's socket" }),
+            defaultDescription: "the daemon's, the shim's, or the default",
+          })
+          .option('config', {
+            ...once('config', { describe: "The daemon's configuration" }),
+            defaultDescription: '/etc/plexus/daemon.yaml if it is there',
+          })
+          .option('fix', {
+            type: 'boolean',
+            default: false,
+            describe: 'Put right what can be without risk: modes, and files that nobody needs',
+          })
+          .example('$0 doctor', '')
+          .example('kubectl -n kube-system exec daemonset/plexus -c daemon -- plexus doctor', ''),
+      async ({ binDir, confDir, stateDir, socket, config, fix, kubeconfig, context, output: format }) => {
+        const { doctor } = await import('./doctor.ts')
+        exitCode = await doctor({
+          ...{ binDir, confDir, stateDir, socket, config, kubeconfig, context, format, style, write },
+          isRepairWanted: fix,
+        })
       },
     )
     .command(

@@ -72,5 +72,15 @@ export const daemonConfSchema = {
       enum: ['all', 'failures', 'none'],
       description: 'Which events of pods are made in the cluster.',
     },
+    publishNodeCondition: {
+      type: 'boolean',
+      description: 'Whether the Node object says if the networks that the node needs can be attached there.',
+    },
+    pluginDirs: {
+      type: 'array',
+      maxItems: 16,
+      items: { type: 'string', pattern: '^/' },
+      description: "Folders of the node's CNI plugins as the daemon sees them.",
+    },
   },
 } as const

@@ -18,6 +18,8 @@ export interface DaemonConf {
   readonly errandIntervalMs: number
   readonly publishWaitMs: number
   readonly publishEvents: 'all' | 'failures' | 'none'
+  readonly publishNodeCondition: boolean
+  readonly pluginDirs: readonly string[]
   /** Where and in which version the runtime's list is kept; `undefined` when somebody else does that. */
   readonly conflist: { readonly folder: string; readonly cniVersion: CniVersion } | undefined
   /** The net-conf's keys in the file: they win over those on stdin. */
@@ -36,6 +38,8 @@ export const DAEMON_CONF_DEFAULTS = {
   errandInterval: 60,
   publishWait: 0,
   publishEvents: 'all',
+  publishNodeCondition: true,
+  pluginDirs: [],
   installConflist: false,
   conflistDir: '/etc/cni/net.d',
   runtimeCniVersion: '1.0.0',
@@ -86,6 +90,8 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
     errandIntervalMs: Math.round(raw.errandInterval * 1000),
     publishWaitMs: Math.round(raw.publishWait * 1000),
     publishEvents: raw.publishEvents,
+    publishNodeCondition: raw.publishNodeCondition,
+    pluginDirs: raw.pluginDirs,
     conflist: raw.installConflist
       ? { folder: raw.conflistDir, cniVersion: raw.runtimeCniVersion }
       : undefined,

@@ -1,5 +1,6 @@
 import type { CniError } from '../cni/cni-error.ts'
 import { toCniError } from '../cni/cni-error.ts'
+import type { PluginFile } from '../plan/host-facts.ts'
 import type { ErrandSession } from './session.ts'
 
 /** A connected agent: a shim that lends a hand until its connection ends. */
@@ -16,6 +17,8 @@ export interface Agents {
   /** Has the one that has rested longest do what is due; nothing while one is at it. */
   work(): Promise<void>
   readonly connected: number
+  /** Where the host has plugins of these types; `undefined` when no agent can say. */
+  plugins(types: readonly string[]): Promise<ReadonlyMap<string, PluginFile | undefined> | undefined>
   /** Sends them away; the one that works, when it is done. */
   close(): void
 }
@@ -72,6 +75,16 @@ export function openAgents(options: {
     work,
     get connected() {
       return agents.size
+    },
+    async plugins(types) {
+      const idle = [...agents].find((agent) => agent !== working)
+      if (idle === undefined || isClosing) return undefined
+      try {
+        return (await idle.executor.probe('', types)).plugins
+      } catch (error) {
+        if (!idle.signal.aborted) options.fault(toCniError(error))
+        return undefined
+      }
     },
     close() {
       isClosing = true

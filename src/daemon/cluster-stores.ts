@@ -9,6 +9,7 @@ import {
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
 import { manifestStore } from '../store/manifests.ts'
+import type { NodeView } from '../store/node-view.ts'
 import type { RecordKey } from '../store/publications.ts'
 import type { Publisher, PublishingOptions } from '../store/publisher.ts'
 import { publishRecord } from './recorded-publications.ts'
@@ -22,6 +23,8 @@ export interface ClusterStores {
   readonly fault: string | undefined
   /** What publishes to the cluster of this configuration in the background. */
   publisherOf(conf: NetConf): Publisher | undefined
+  /** The node in the cluster of this configuration, when that is followed. */
+  nodeOf(conf: NetConf): NodeView | undefined
   /** Pods that are to be told of. */
   readonly pendingPublications: number
   /** Waits a moment for what can be told before the end; the rest is in the journal. */
@@ -96,6 +99,11 @@ export function openClusterStores(
     publisherOf(conf) {
       const key = sourceOf(conf)?.key
       return key === undefined ? undefined : followed.get(key)?.publisher
+    },
+    nodeOf(conf) {
+      const key = sourceOf(conf)?.key
+      const store = key === undefined ? undefined : followed.get(key)
+      return store?.isListed ? store.node : undefined
     },
     get pendingPublications() {
       return publishers().reduce((sum, { pending }) => sum + pending, 0)

@@ -68,7 +68,8 @@ export function watchConfFile(
   }
 }
 
-function readConfFile(path: string): DaemonConf {
+/** Reads the file once. @throws {CniError} With everything that is wrong with it. */
+export function readConfFile(path: string): DaemonConf {
   const text = readText(path)
   let value: unknown
   try {

@@ -21,6 +21,7 @@ import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
 import { openNetConfs } from './net-confs.ts'
 import { openNewcomers, openRefusals } from './newcomers.ts'
+import { openNodeReports } from './node-report.ts'
 import { openReadiness } from './readiness.ts'
 import { recordedPublications } from './recorded-publications.ts'
 import { serveShim } from './session.ts'
@@ -231,6 +232,16 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   // Known before the first request asks.
   clusters.of(confs.current())
   scanAgain()
+  const nodeReports = openNodeReports({
+    sources: () => {
+      const { publishNodeCondition, pluginDirs } = watch.conf
+      const conf = confs.current()
+      const node = publishNodeCondition && isFirst() && !isStopping ? clusters.nodeOf(conf) : undefined
+      if (node === undefined) return undefined
+      return { conf, store: clusters.of(conf), node, isNetworkKnown: isNetworkKnown(), agents, pluginDirs }
+    },
+    fault: warn,
+  })
   const loop = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
   let takenOverTimer: NodeJS.Timeout | undefined
@@ -239,6 +250,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     clearInterval(takenOverTimer)
     watch.close()
     defaultNetwork?.close()
+    nodeReports.close()
     void clusters.close()
     http?.close()
     loop.end()

@@ -130,6 +130,15 @@ function fromNad(nad: NetworkAttachmentDefinition, confDirs: readonly string[]):
   return { conflist, nad, source: title }
 }
 
+/**
+ * The configuration of a NAD, of its text or of the file that it stands for.
+ *
+ * @throws {CniError} What is wrong with it.
+ */
+export function nadConflist(nad: NetworkAttachmentDefinition, confDirs: readonly string[]): Conflist {
+  return fromNad(nad, confDirs).conflist
+}
+
 /** Parsed configurations by the object that they are of: stores hand out the same one until it changes. */
 const parsed = new WeakMap<object, Conflist>()
 

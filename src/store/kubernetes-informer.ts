@@ -57,6 +57,8 @@ export interface Informer<T> {
   readonly size: number
   /** The object `namespace/name`. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
+  /** All objects but those that are wrong. */
+  values(): Iterable<T>
   /** Ends it and waits until it has. */
   close(): Promise<void>
 }
@@ -257,6 +259,9 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
       const value = objects.get(key)
       if (isFault(value)) throw value
       return value
+    },
+    *values() {
+      for (const value of objects.values()) if (!isFault(value)) yield value
     },
     async close() {
       stop.abort()

@@ -12,6 +12,8 @@ import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
 import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
+import { listNads, type NadLister } from './nad-list.ts'
+import { type NodeView, openNodeView } from './node-view.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
 
@@ -48,13 +50,15 @@ export interface KubernetesLimits extends InformerLimits {
 }
 
 /** A {@link ClusterStore} that may follow the cluster. */
-export interface KubernetesStore extends ClusterStore {
+export interface KubernetesStore extends ClusterStore, NadLister {
   /** Why the caches may be behind at the moment, if they may. */
   readonly fault: string | undefined
   /** Whether pods and NADs were listed once. */
   readonly isListed: boolean
   /** What publishes in the background, if anything does. */
   readonly publisher: Publisher | undefined
+  /** This node, when it is followed and may be told of. */
+  readonly node: NodeView | undefined
   /** Ends what follows the cluster. */
   close(): Promise<void>
 }
@@ -267,8 +271,13 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     timeoutMs: options.publishing === undefined ? limits.writeMs : limits.publishMs,
     signal: stop.signal,
   })
+  const mayTellEvents = (): boolean => options.publishing?.events() !== 'none'
   const publisher: Publisher | undefined =
     options.publishing && openPublisher(podApi, createEvent, warn, options.publishing)
+  const node =
+    pods === undefined || nads === undefined || nodeName === undefined || options.publishing === undefined
+      ? undefined
+      : openNodeView(pods, nads, { client, node: nodeName, mayTellEvents, warn })
 
   const publish: ClusterStore['publish'] = async (publication, later) => {
     const key = toKey('pod', publication.namespace, publication.name)
@@ -284,9 +293,18 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
+  const lookUp = async <T>(what: string, right: string, ask: () => Promise<T>): Promise<T> => {
+    try {
+      return await ask()
+    } catch (error) {
+      throw toLookupError(error, what, right, client.server)
+    }
+  }
+
   return {
     pod: findPod,
     nad: findNad,
+    nads: () => lookUp('networks', `list on ${NADS}`, () => listNads(client, limits.readMs, stop.signal)),
     publish,
     // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server
     // (design §5).
@@ -308,8 +326,10 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
     },
     publisher,
+    node,
     async close() {
       publisher?.close()
+      node?.status.close()
       stop.abort()
       await Promise.all([pods?.close(), nads?.close()])
       client.close()

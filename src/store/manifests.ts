@@ -7,6 +7,7 @@ import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { manifestSignature, readManifestFiles } from './manifest-files.ts'
 import { parseManifests } from './manifest-parsing.ts'
+import type { NadLister } from './nad-list.ts'
 import { readStatus, removeStatus, writeStatus } from './status-files.ts'
 
 /** Where an embedded store reads and writes. */
@@ -35,7 +36,7 @@ interface ManifestObjects {
  * is wrong or there twice, and for one that is not found while some file is not understood, since it may
  * be in there. Another pod's broken manifest stops nobody. Publishing and taking back need no manifest.
  */
-export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore {
+export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore & NadLister {
   const paths = typeof manifests === 'string' ? [manifests] : manifests
   let loading: Promise<ManifestObjects> | undefined
   let signature: string | undefined
@@ -58,6 +59,10 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
     pod: async (namespace, name) => find(await reload(), 'pods', 'Pod', `${namespace}/${name}`),
     nad: async (namespace, name) =>
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
+    nads: async () => {
+      const { nads, objectFaults, faults } = await load()
+      return { nads: [...nads.values()], faults: [...faults, ...[...objectFaults.values()].flat()] }
+    },
     publish: async (publication) => {
       writeStatus(stateDir, publication)
       return 'done'

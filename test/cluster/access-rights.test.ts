@@ -127,7 +127,7 @@ spec('the access rights in deploy/', (it) => {
       [
         ...['get', 'list', 'watch'].map((verb) => `${verb} pods`),
         ...['get', 'list', 'watch'].map((verb) => `${verb} ${NADS}.k8s.cni.cncf.io`),
-        ...['create events', 'patch pods/status'],
+        ...['create events', 'patch pods/status', 'patch nodes/status'],
       ].sort(),
     )
     assert.equal(
@@ -173,6 +173,23 @@ spec('the access rights in deploy/', (it) => {
     const after = await api.ok('GET', path)
     assert.equal(after.spec, before.spec)
     assert.equal([after.metadata.annotations[STATUS], after.metadata.labels], ['[]', { app: 'other' }])
+  })
+
+  it('let a patch of a node change its status and labels, and neither taints nor anything else', async () => {
+    await api.ok('POST', '/api/v1/nodes', { metadata: { name: 'other-node' } })
+    const path = '/api/v1/nodes/other-node'
+    const spec = { unschedulable: true, taints: [{ key: 'mine', effect: 'NoExecute' }] }
+    await api.ok('PATCH', `${path}/status`, { metadata: { labels: { a: 'b' } }, spec }, { token })
+    const { metadata, spec: after } = await api.ok('GET', path)
+    assert.is(metadata.labels.a, 'b')
+    assert.not.ok(after.unschedulable)
+    assert.not.match(JSON.stringify(after), 'mine')
+    for (const [method, where] of [
+      ['GET', path],
+      ['PATCH', path],
+      ['DELETE', path],
+    ] as const)
+      assert.is((await api.call(method, where, {}, { token })).status, 403, method)
   })
 
   it('are enough for events', async () => {

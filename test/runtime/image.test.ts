@@ -83,12 +83,8 @@ async function imageNode(archive: string): Promise<ImageNode> {
   const { initContainers, containers, volumes } = template.spec as Parsed
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
-  const run: ImageNode['run'] = async (command, args = [], { input } = {}) => {
-    const [first = '', ...rest] = [...enclosure.enter, command, ...args]
-    const running = execFileAsync(first, rest, { env, timeout: 60_000 })
-    running.child.stdin?.end(input ?? '')
-    return (await running).stdout
-  }
+  const run: ImageNode['run'] = (command, args = [], { input } = {}) =>
+    enclosure.run(command, args, { env, ...(input === undefined ? {} : { stdin: input }) })
   const socket = join(dir, 'containerd.sock')
   const ctr = (...args: readonly string[]): Promise<string> =>
     run('ctr', ['--address', socket, '--namespace', 'k8s.io', ...args])
