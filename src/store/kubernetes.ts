@@ -2,7 +2,9 @@ import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { NETWORK_STATUS_ANNOTATION } from '../network/annotations.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import type { Namespace } from '../network/namespace.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { Pod } from '../network/pod.ts'
@@ -10,7 +12,8 @@ import type { ClusterStore } from './cluster-store.ts'
 import { ApiError, apiClient } from './kubernetes-client.ts'
 import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
-import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
+import { METADATA, toNad, toNamespace, toPod } from './kubernetes-objects.ts'
+import { isPassing, toLookupError } from './lookup-error.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
@@ -74,7 +77,8 @@ const DEFAULT_LIMITS: KubernetesLimits = {
 
 const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
-const NAD_PAGE = 500
+/** Objects in one answer of a list. */
+const PAGE = 500
 const RETRY_PAUSE_MS = 200
 /** Any pod can ask for any number of NADs that do not exist. */
 const MOST_MISSING = 1000
@@ -120,7 +124,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           client,
           limits,
           path: `${NAD_GROUP}/${NADS}`,
-          pageSize: NAD_PAGE,
+          pageSize: PAGE,
           parse: toNad,
           changed: (key, nad) => {
             missing.delete(key)
@@ -227,6 +231,34 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     return undefined
   }
 
+  /** Followed from the first question on: in most clusters nobody ever asks. */
+  let namespaces: Informer<Namespace> | undefined
+  const findNamespaceLabels = async (namespace: string): Promise<Labels | undefined> => {
+    const fault = namespaceFault(namespace)
+    if (fault !== undefined)
+      throw new CniError(CniErrorCode.InvalidEnvironment, `namespace ${JSON.stringify(namespace)} ${fault}`)
+    if (nodeName !== undefined && !stop.signal.aborted) {
+      namespaces ??= openInformer({
+        client,
+        limits,
+        path: '/api/v1/namespaces',
+        accept: METADATA,
+        pageSize: PAGE,
+        parse: toNamespace,
+        report: report('namespaces'),
+      })
+    }
+    const cached = namespaces?.get(namespace)
+    if (cached !== undefined) return cached.labels
+    const path = `/api/v1/namespaces/${namespace}`
+    try {
+      const wanted = { id: `namespace ${namespace}`, path, accept: METADATA.object, parse: toNamespace }
+      return (await read(wanted, limits.readMs))?.labels
+    } catch (error) {
+      throw toLookupError(error, `namespace ${namespace}`, 'get on namespaces', client.server)
+    }
+  }
+
   const known = (namespace: string, name: string): Pod | undefined => {
     try {
       return pods?.get(`${namespace}/${name}`)
@@ -282,6 +314,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   return {
     pod: findPod,
     nad: findNad,
+    namespaceLabels: findNamespaceLabels,
     publish,
     // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server
     // (design §5).
@@ -297,7 +330,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       return text === undefined ? undefined : parseStatus(text, `${namespace}/${name}`)
     },
     get fault() {
-      return pods?.fault ?? nads?.fault
+      return pods?.fault ?? nads?.fault ?? namespaces?.fault
     },
     get isListed() {
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
@@ -306,7 +339,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     async close() {
       publisher?.close()
       stop.abort()
-      await Promise.all([pods?.close(), nads?.close()])
+      await Promise.all([pods?.close(), nads?.close(), namespaces?.close()])
       client.close()
     },
   }
@@ -333,37 +366,6 @@ function toKey(what: string, namespace: string, name: string): string {
     CniErrorCode.InvalidEnvironment,
     `${what} ${JSON.stringify(`${namespace}/${name}`)} ${fault}`,
   )
-}
-
-/** Whether the next try may be answered; what the server refuses it goes on refusing. */
-function isPassing(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false
-  const { status } = error
-  return status === undefined || status === 429 || status >= 500
-}
-
-function toLookupError(error: unknown, what: string, right: string, server: string): CniError {
-  if (!(error instanceof ApiError)) return toCniError(error).at(what)
-  const where = server === '' ? 'the API server' : `the API server ${server}`
-  return new CniError(CniErrorCode.TryAgainLater, `${what}: ${where} cannot be asked: ${error.message}`, {
-    cause: error,
-    hint: hintFor(error, right),
-  })
-}
-
-function hintFor({ status }: ApiError, right: string): string {
-  switch (status) {
-    case 401:
-      return "renew Plexus's token or client certificate"
-    case 403:
-      return `grant Plexus's user the right ${right}`
-    case 404:
-      return 'install the CustomResourceDefinition of NetworkAttachmentDefinitions'
-    case undefined:
-      return 'make the API server reachable from this node; the runtime will ask again'
-    default:
-      return 'the runtime will ask again'
-  }
 }
 
 function parseStatus(text: string, pod: string): NetworkStatusEntry[] {
