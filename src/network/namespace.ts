@@ -1,6 +1,6 @@
 import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError } from '../cni/faults.ts'
-import type { JsonObject } from '../cni/json.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { Labels } from './label-selector.ts'
 import { readMetadata } from './object-metadata.ts'
 
@@ -9,6 +9,8 @@ export interface Namespace {
   readonly name: string
   readonly labels: Labels
   readonly annotations: Readonly<Record<string, string>>
+  /** It is being deleted, with all that is in it. */
+  readonly isTerminating: boolean
 }
 
 /**
@@ -28,5 +30,6 @@ export function parseNamespace(manifest: JsonObject, what: string): Namespace {
     const label = name === '' ? '' : ` (namespace ${name})`
     throw toFaultsError(CniErrorCode.InvalidNetworkConfig, `${what}${label}`, faults)
   }
-  return { name, labels, annotations }
+  const metadata = isJsonObject(manifest.metadata) ? manifest.metadata : {}
+  return { name, labels, annotations, isTerminating: metadata.deletionTimestamp !== undefined }
 }

@@ -49,8 +49,8 @@ export function toNad(object: JsonObject): NetworkAttachmentDefinition {
 /** What is kept of a namespace. @throws {CniError} What is wrong with it. */
 export function toNamespace(object: JsonObject): Namespace {
   const manifest = { metadata: object.metadata, apiVersion: 'v1', kind: 'Namespace' }
-  const { name, labels, annotations } = parseNamespace(manifest, 'the API server')
-  return { name, labels, annotations: only(annotations, NO_ANNOTATIONS) }
+  const namespace = parseNamespace(manifest, 'the API server')
+  return { ...namespace, annotations: only(namespace.annotations, NO_ANNOTATIONS) }
 }
 
 function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
