@@ -273,6 +273,9 @@ function askedKey(message: string): string | undefined {
   return asked === 'infinibandGUID' ? 'infiniband-guid' : asked
 }
 
+/** NADs of a namespace among which a name that was meant is looked for. */
+const MOST_CANDIDATES = 1000
+
 function isForbidden({ code }: CniError): boolean {
   return code === CniErrorCode.NamespaceIsolation
 }
@@ -282,7 +285,7 @@ function reportMissing(
   nadNames: (namespace: string) => readonly string[],
 ): void {
   const { namespace, name, optional } = element
-  const near = nearMiss(name, nadNames(namespace))
+  const near = nearMiss(name, nadNames(namespace).slice(0, MOST_CANDIDATES))
   const meant = near === undefined ? '' : `; did you mean ${namespace}/${near}?`
   const hint = near === undefined ? 'create it first, or correct the name' : undefined
   add(

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** What became of a review. */
-export type ReviewOutcome = 'allowed' | 'refused' | 'failed'
+type ReviewOutcome = 'allowed' | 'refused' | 'failed'
 
 /** What the webhook counts; `docs/admission.md` lists every series. */
 export interface WebhookMetrics {

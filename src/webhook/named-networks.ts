@@ -6,6 +6,9 @@ import { nameOf } from '../validation/manifest-object.ts'
 import { machineNetworks, podTemplate } from '../validation/pod-template.ts'
 import { valueAt } from '../validation/source-text.ts'
 
+/** Networks that one pod may name here: a thousand of them would keep everybody waiting. */
+export const MOST_NETWORKS = 100
+
 /** The NADs that annotations name, `namespace/name`, each as often as it is named; what is no name is left out. */
 export function networksOf(
   annotations: Readonly<Record<string, unknown>>,
@@ -18,7 +21,7 @@ export function networksOf(
   ]
 }
 
-/** The NADs that the pods of an object name, each once. */
+/** The NADs that the pods of an object name, each as often as it is named. */
 export function networksOfObject(manifest: JsonObject, conf: Pick<NetConf, 'multusNamespace'>): string[] {
   const { kind, apiVersion } = manifest
   const object = { kind: String(kind), apiVersion: String(apiVersion), manifest, base: [] }
@@ -30,7 +33,7 @@ export function networksOfObject(manifest: JsonObject, conf: Pick<NetConf, 'mult
     elementsOf(networkName, namespace),
   )
   const named = networksOf((annotations ?? {}) as JsonObject, namespace, conf)
-  return [...new Set([...named, ...machine])]
+  return [...named, ...machine]
 }
 
 function elementsOf(text: unknown, namespace: string): string[] {

@@ -9,8 +9,8 @@ import { validateObjects } from '../validation/validate.ts'
 import type { AdmissionRequest, Verdict } from './admission-review.ts'
 import { canonical } from './canonical.ts'
 import { type KnownCluster, nadManifest } from './known-cluster.ts'
-import { networksOfObject } from './named-networks.ts'
-import { toVerdict } from './verdict.ts'
+import { MOST_NETWORKS, networksOfObject } from './named-networks.ts'
+import { refused, toVerdict } from './verdict.ts'
 
 /**
  * Judges a pod that is made, or a workload that is made or whose template changes: what `plexus validate` finds,
@@ -23,7 +23,10 @@ export async function reviewPods(request: AdmissionRequest, cluster: KnownCluste
   if (object === undefined || operation === 'DELETE') return {}
   // What a pod has is decided when it is made; a template as it was is no news.
   if (operation === 'UPDATE' && (object.kind === 'Pod' || isSameTemplate(object, oldObject))) return {}
-  const nads = await findNads(networksOfObject(object, cluster.conf), cluster)
+  const named = networksOfObject(object, cluster.conf)
+  if (named.length > MOST_NETWORKS)
+    return refused(422, 'Invalid', [`${named.length} networks are named, more than ${MOST_NETWORKS}`])
+  const nads = await findNads([...new Set(named)], cluster)
   const { namespace } = nameOf(object)
   const needsLabels = nads.some(
     (nad) => nad.namespace !== namespace && ALLOWED_NAMESPACES_ANNOTATION in nad.annotations,

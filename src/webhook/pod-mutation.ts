@@ -5,14 +5,14 @@ import { nameOf } from '../validation/manifest-object.ts'
 import { valueAt } from '../validation/source-text.ts'
 import type { AdmissionRequest, PatchOperation, Verdict } from './admission-review.ts'
 import type { KnownCluster } from './known-cluster.ts'
-import { networksOf } from './named-networks.ts'
+import { MOST_NETWORKS, networksOf } from './named-networks.ts'
 import { resourcePatch } from './resource-patch.ts'
 
 /**
  * On a Namespace: the networks annotation of its pods that have none. On a pod: `[]` opts out, as an empty networks
  * annotation does.
  */
-export const DEFAULT_NETWORKS_ANNOTATION = 'plexus-cni.io/default-networks'
+const DEFAULT_NETWORKS_ANNOTATION = 'plexus-cni.io/default-networks'
 
 /**
  * Adds to a pod that is made what its networks need: the networks that its namespace gives to pods that name none, and
@@ -64,7 +64,8 @@ async function resourcesOf(
   cluster: KnownCluster,
 ): Promise<ReadonlyMap<string, number>> {
   const named = networksOf(annotations, namespace, cluster.conf)
-  const keys = [...new Set(named)]
+  // Of so many none is looked at: the pod is going to be refused.
+  const keys = named.length > MOST_NETWORKS ? [] : [...new Set(named)]
   const nads = await Promise.all(
     keys.map((key) => {
       const [place = '', name = ''] = key.split('/')

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { assertAdded, assertRefused } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import { nad } from '../rig/manifests.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -15,12 +16,9 @@ spec('a NAD that is only for some namespaces of a cluster', (it) => {
   it.before(async () => {
     scene = await clusterScene()
     node = await testNode('allowed')
-    await scene.createNad({
-      name: 'core',
-      namespace: 'default',
-      config: node.bridge(95),
-      annotations: { [SELECTOR]: 'team=core' },
-    })
+    const annotations = { [SELECTOR]: 'team=core' }
+    const path = '/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions'
+    await scene.api.ok('POST', path, nad({ name: 'core', config: node.bridge(95), annotations }))
   })
   it.after(() => scene.close())
   it.after.each(() => {

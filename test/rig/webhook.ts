@@ -44,7 +44,7 @@ export function webhookCertificate(folder = tempDir('certificate')): WebhookCert
 }
 
 /** Writes a file as a whole. */
-export function replaceFile(path: string, text: string): void {
+function replaceFile(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o600 })
   renameSync(`${path}.new`, path)
 }

@@ -108,6 +108,22 @@ spec('admission of pods', (it) => {
     assert.equal(await createPod({ networks: 'n6' }, { nads }), { warnings: [] })
   })
 
+  it('one that names more networks than anybody has is refused before they are looked up', async () => {
+    const cluster = knownObjects(KNOWN)
+    let asked = 0
+    const counting = {
+      ...cluster,
+      nad: (...key: [string, string]) => cluster.nad(...key).finally(() => asked++),
+    }
+    const review = (count: number): Promise<Verdict> => {
+      const networks = Array.from({ length: count }, (_, index) => `n6@x${index}`).join()
+      return reviewPods(admissionRequest(pod({ namespace: 'telco', networks })), counting)
+    }
+    assert.is(messageOf(await review(101)), '101 networks are named, more than 100')
+    assert.is(asked, 0)
+    assert.is(messageOf(await review(100)), '')
+  })
+
   it('a change of a pod changes nothing of its networks', async () => {
     const before = pod({ namespace: 'telco' })
     const now = pod({ namespace: 'telco', networks: '{' })
