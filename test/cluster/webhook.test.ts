@@ -285,6 +285,38 @@ spec('the webhooks behind a real API server', (it) => {
     assert.match(body, /plexus_webhook_review_duration_seconds_bucket\{le="0.005",webhook="validate"\} [1-9]/)
   })
 
+  it('goes on with what it knows while it cannot follow, and is not ready before it knows anything', async () => {
+    proxy.fault = () => 'reset'
+    proxy.reset()
+    await eventually(async () => {
+      assert.match((await webhook.ask('GET', '/readyz', certificate)).body, /^ready; ./)
+    })
+    await refused(createNad({ name: 'bad', config: '{' }), 422)
+    await created(createPod({ name: 'unseen', networks: 'n6,device' }))
+    const blind = await startWebhook(certificate.folder, '--kubeconfig', kubeconfig)
+    assert.is((await blind.ask('GET', '/healthz', certificate)).status, 200)
+    assert.is((await blind.ask('GET', '/readyz', certificate)).status, 503)
+    const request = { uid: 'u1', operation: 'CREATE', namespace: 'default', object: pod({ name: 'x' }) }
+    const body = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request })
+    for (const path of ['/validate', '/mutate']) {
+      const { ca } = certificate
+      assert.is((await blind.ask('POST', path, { ca, body })).status, 500)
+      assert.is((await blind.ask('POST', path, { ca, body: '{}' })).status, 400)
+    }
+    proxy.fault = () => undefined
+    await eventually(
+      async () => assert.is((await blind.ask('GET', '/readyz', certificate)).status, 200),
+      DOWN_MS,
+    )
+    const answer = JSON.parse((await blind.ask('POST', '/validate', { ca: certificate.ca, body })).body)
+    assert.equal(answer.response, { uid: 'u1', allowed: true })
+    blind.kill('SIGKILL')
+    await blind.ended
+    await eventually(async () => {
+      assert.is((await webhook.ask('GET', '/readyz', certificate)).body.trim(), 'ready')
+    }, DOWN_MS)
+  })
+
   it('a new certificate is taken over without a restart, a bad one is not', async () => {
     const before = certificate
     writeFileSync(join(before.folder, 'tls.crt'), 'no certificate')
