@@ -28,9 +28,7 @@ export async function reviewPods(request: AdmissionRequest, cluster: KnownCluste
     return refused(422, 'Invalid', [`${named.length} networks are named, more than ${MOST_NETWORKS}`])
   const nads = await findNads([...new Set(named)], cluster)
   const { namespace } = nameOf(object)
-  const needsLabels = nads.some(
-    (nad) => nad.namespace !== namespace && ALLOWED_NAMESPACES_ANNOTATION in nad.annotations,
-  )
+  const needsLabels = nads.some((nad) => ALLOWED_NAMESPACES_ANNOTATION in nad.annotations)
   const labels = needsLabels ? (await cluster.namespace(namespace))?.labels : undefined
   const { findings } = validateObjects([...nads.map(nadManifest), object], {
     conf: cluster.conf,

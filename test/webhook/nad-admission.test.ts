@@ -93,6 +93,8 @@ spec('a NAD that pods use', (it) => {
     ['type', CHAIN, { ...CHAIN, plugins: [{ ...CHAIN.plugins[0], type: 'ipvlan' }] }],
     ['master', N6, { ...N6, master: 'bond1' }],
     ['master', { ...N6, type: 'bridge', bridge: 'br0' }, { ...N6, type: 'bridge', bridge: 'br1' }],
+    ['master', N6, { ...N6, linkInContainer: true }],
+    ['IPAM range', { ...N6, ipam: { type: 'dhcp' } }, { ...N6, ipam: { type: 'example-ipam' } }],
     ['VLAN', { ...N6, type: 'vlan', vlanId: 7 }, { ...N6, type: 'vlan', vlanId: 8 }],
     ['VLAN', { ...N6, type: 'bridge' }, { ...N6, type: 'bridge', vlan: 8 }],
     ['IPAM range', N6, { ...N6, ipam: { ...IPAM, range: '10.7.0.0/24' } }],

@@ -138,11 +138,16 @@ spec('device resources of networks', (it) => {
   })
 
   it('a mount that is there is kept', async () => {
-    const main = { ...container(), volumeMounts: [{ name: 'mine', mountPath: '/etc/podnetinfo' }] }
     const volumes = [{ name: 'podnetinfo', emptyDir: {} }]
-    const { spec: of } = await mutated(telcoPod({ networks: 'n6' }, { containers: [main], volumes }))
-    assert.is(of.containers[0].volumeMounts.length, 1)
-    assert.equal(of.volumes, volumes)
+    for (const mount of [
+      { name: 'mine', mountPath: '/etc/podnetinfo' },
+      { name: 'podnetinfo', mountPath: '/mine' },
+    ]) {
+      const main = { ...container(), volumeMounts: [mount] }
+      const { spec: of } = await mutated(telcoPod({ networks: 'n6' }, { containers: [main], volumes }))
+      assert.equal(of.containers[0].volumeMounts, [mount])
+      assert.equal(of.volumes, volumes)
+    }
   })
 
   it('nothing is added without networks, without resources, with the network of the host, to what is no pod', async () => {
