@@ -248,22 +248,25 @@ async function runCommand(args: readonly string[]): Promise<number> {
             },
           )
           .option('listen', {
-            ...once('listen', { describe: 'HOST:PORT to listen on' }),
-            default: '0.0.0.0:8443',
+            ...once('listen', { describe: 'HOST:PORT to listen on; without a host on all addresses' }),
+            default: ':8443',
+            global: false,
           })
           .option('certificate-dir', {
             ...once('certificate-dir', {
               describe: 'Folder with tls.crt and tls.key, read anew when they change',
             }),
             default: '/etc/plexus/webhook-certificate',
+            global: false,
           })
-          .option(
-            'config',
-            once('config', { describe: "The daemons' configuration, of which the fences hold here" }),
-          )
+          .option('config', {
+            ...once('config', { describe: "The daemons' configuration, of which the fences hold here" }),
+            global: false,
+          })
           .option('kubeconfig', {
             ...once('kubeconfig', { describe: 'Cluster to follow' }),
             defaultDescription: 'the cluster of the pod that this runs in',
+            global: false,
           }),
       async ({ listen, certificateDir, config, kubeconfig }) => {
         const { runWebhook } = await import('./webhook.ts')

@@ -65,9 +65,11 @@ function toNetConf({ netConf }: DaemonConf): NetConf {
   return parseNetConf({ type: 'plexus', ...netConf })
 }
 
-function parseAddress(text: string): { host: string; port: number } {
+function parseAddress(text: string): { host: string | undefined; port: number } {
   const [, host, port] = /^(.*):(\d{1,5})$/.exec(text) ?? []
   if (host === undefined || Number(port) > 65535)
-    throw new UsageError(`"${text}" is no address to listen on: write HOST:PORT, for example 0.0.0.0:8443`)
-  return { host: host.replace(/^\[(.*)\]$/, '$1') || '::', port: Number(port) }
+    throw new UsageError(
+      `"${text}" is no address to listen on: write HOST:PORT, for example 10.0.0.7:8443 or :8443`,
+    )
+  return { host: host.replace(/^\[(.*)\]$/, '$1') || undefined, port: Number(port) }
 }

@@ -43,11 +43,12 @@ const LIMITS = {
 
 /** @throws {CniError} Io when the address cannot be listened on. */
 export async function listenTls(
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port }: { readonly host: string | undefined; readonly port: number },
   pair: KeyPair,
   routes: Routes,
   warn: (message: string) => void,
 ): Promise<TlsServer> {
+  const shown = `${host ?? ''}:${port}`
   const tls = { cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2' } as const
   const server = createServer({ ...LIMITS, ...tls }, (request, response) => {
     serve(request, routes).then(
@@ -66,15 +67,15 @@ export async function listenTls(
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(
-        new CniError(CniErrorCode.Io, `${host}:${port} cannot be listened on: ${error.message}`, {
+        new CniError(CniErrorCode.Io, `${shown} cannot be listened on: ${error.message}`, {
           cause: error,
           hint: 'set --listen to an address of this machine and a free port',
         }),
       )
     })
-    server.listen(port, host, resolve)
+    server.listen({ port, ...(host === undefined ? {} : { host }) }, resolve)
   })
-  server.on('error', (error) => warn(`HTTPS on ${host}:${port}: ${error.message}`))
+  server.on('error', (error) => warn(`HTTPS on ${shown}: ${error.message}`))
   return {
     port: (server.address() as AddressInfo).port,
     use: ({ cert, key }) => server.setSecureContext({ cert, key }),

@@ -15,7 +15,8 @@ import { watchServingCertificate } from './serving-certificate.ts'
 
 /** What the webhook is told. */
 export interface WebhookOptions {
-  readonly listen: { readonly host: string; readonly port: number }
+  /** On all addresses without a host. */
+  readonly listen: { readonly host: string | undefined; readonly port: number }
   /** Folder with `tls.crt` and `tls.key`. */
   readonly certificateFolder: string
   readonly credentials: CredentialSource

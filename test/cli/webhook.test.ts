@@ -1,10 +1,11 @@
+import { spawnSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { parseAllDocuments } from 'yaml'
 import { printCertificate } from '../../src/cli/webhook-certificate.ts'
-import { ROOT } from '../rig/plexus.ts'
+import { PLEXUS, ROOT } from '../rig/plexus.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
@@ -24,7 +25,29 @@ function printed(options: Partial<Parameters<typeof printCertificate>[0]> = {}):
   return parseAllDocuments(text).map((document) => document.toJS())
 }
 
+/** Runs the command; it ends by itself, since it cannot begin. */
+function fails(...args: readonly string[]): string {
+  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
+  const run = spawnSync(PLEXUS, ['webhook', ...args], { env, encoding: 'utf8', timeout: 20_000 })
+  return `${run.status} ${run.stderr}`
+}
+
 const decoded = (text: string): string => Buffer.from(text, 'base64').toString()
+
+spec('plexus webhook', (it) => {
+  const folder = tempDir('webhook')
+  const wrong: readonly (readonly [args: readonly string[], reason: RegExp])[] = [
+    [[], /^2 .*no cluster to follow/],
+    [['--kubeconfig', 'k', '--listen', 'here'], /^2 .*"here" is no address to listen on/],
+    [['--kubeconfig', 'k', '--listen', 'h:99999'], /^2 .*"h:99999" is no address/],
+    [['--kubeconfig', 'k', '--certificate-dir', folder], /^1 .*tls.crt cannot be read/],
+    [['--kubeconfig', 'k', '--config', `${folder}/none`], /^1 .*daemon configuration .* cannot be read/],
+    [['cert', '--listen', ':1'], /^2 .*no command, option or argument listen here/],
+    [['crt'], /^2 .*did you mean cert\?/],
+  ]
+  for (const [args, reason] of wrong)
+    it(`says what is wrong: ${args.join(' ')}`, () => assert.match(fails(...args), reason))
+})
 
 spec('plexus webhook cert', (it) => {
   it('prints a Secret of type TLS with the certificate of the service, its key and its authority', () => {

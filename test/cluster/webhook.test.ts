@@ -215,11 +215,15 @@ spec('the webhooks behind a real API server', (it) => {
     await created(createNad({ name: 'used', config: MACVLAN }))
     await created(createPod({ name: 'user', networks: 'used' }))
     await eventually(() => refused(deleteNad('used'), 409, 'NAD default/used is in use by pod default/user'))
-    await refused(
-      patchNad('used', configOf({ ...MACVLAN, master: 'bond1' })),
-      409,
-      'its master cannot be changed',
-    )
+    const moved: readonly (readonly [aspect: string, object])[] = [
+      ['type', configOf({ ...MACVLAN, type: 'ipvlan' })],
+      ['master', configOf({ ...MACVLAN, master: 'bond1' })],
+      ['VLAN', configOf({ ...MACVLAN, vlan: 7 })],
+      ['IPAM range', configOf({ ...MACVLAN, ipam: { type: 'whereabouts', range: '10.6.0.0/24' } })],
+      ['resourceName', { metadata: { annotations: { [RESOURCE]: 'example.com/other' } } }],
+    ]
+    for (const [aspect, change] of moved)
+      await refused(patchNad('used', change), 409, `so its ${aspect} cannot be changed`)
     assert.is((await patchNad('used', configOf({ ...MACVLAN, mtu: 9000 }))).status, 200)
     const override = { metadata: { annotations: { 'plexus-cni.io/allow-in-use-change': 'true' } } }
     assert.is(

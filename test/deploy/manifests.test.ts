@@ -108,7 +108,7 @@ spec('deploy/webhook', (it) => {
     assert.equal([port.port, port.targetPort], [443, container.ports[0].name])
     assert.match(
       readFileSync(`${ROOT}/src/cli/cli.ts`, 'utf8'),
-      `default: '0.0.0.0:${container.ports[0].containerPort}'`,
+      `default: ':${container.ports[0].containerPort}'`,
     )
   })
 
