@@ -42,7 +42,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   execa: ['src/executor/'],
   'ipaddr.js': ['src/cni/address.ts'],
   pino: ['src/cli/', 'src/daemon/', 'src/main.ts'],
-  'prom-client': ['src/daemon/'],
+  'prom-client': ['src/daemon/', 'src/webhook/'],
   yaml: ['src/store/', 'src/cli/', 'src/daemon/', 'src/validation/source-text.ts'],
   yargs: ['src/cli/'],
   '@kubernetes/client-node': ['src/store/'],

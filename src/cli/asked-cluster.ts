@@ -1,5 +1,6 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
@@ -30,6 +31,8 @@ export interface AskedCluster extends NadLister {
   pod(namespace: string, name: string): Promise<Pod | undefined>
   /** `undefined` when it does not know the NAD. @throws {CniError} When it cannot tell. */
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
+  /** `undefined` when it does not know the namespace. @throws {CniError} When it cannot tell. */
+  namespaceLabels(namespace: string): Promise<Labels | undefined>
   /** What the pod's annotation says. @throws {CniError} When the API server cannot tell, or it is broken. */
   networkStatus(namespace: string, name: string): Promise<NetworkStatusEntry[] | undefined>
   /** Whether it is the pod that a runtime calls by this UID; what has no UID cannot be told from it. */
@@ -96,6 +99,7 @@ function askedCluster(source: string, credentials: CredentialSource): AskedClust
     pod: (namespace, name) => asking(() => store.pod(namespace, name)),
     nad: (namespace, name) => asking(() => store.nad(namespace, name)),
     nads: () => asking(() => store.nads()),
+    namespaceLabels: (namespace) => asking(() => store.namespaceLabels(namespace)),
     networkStatus: (namespace, name) => asking(() => store.networkStatus(namespace, name)),
     // A static pod's runtime knows the hash of its manifest.
     isSamePod: (pod, uid) => uid === undefined || uid === pod.uid || (pod.isStatic && uid === pod.configHash),

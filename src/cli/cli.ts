@@ -16,7 +16,18 @@ import { once } from './option.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'validate', 'doctor', 'demo', 'daemon', 'install', 'uninstall']
+const COMMANDS = [
+  'list',
+  'show',
+  'explain',
+  'validate',
+  'doctor',
+  'demo',
+  'daemon',
+  'webhook',
+  'install',
+  'uninstall',
+]
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -267,6 +278,75 @@ async function runCommand(args: readonly string[]): Promise<number> {
       async ({ output: format, ...options }) => {
         const { uninstall } = await import('./uninstall.ts')
         exitCode = await uninstall({ ...toUninstallOptions(options), format, style, write })
+      },
+    )
+    .command(
+      'webhook',
+      'Serves the admission webhooks of a cluster until it is told to stop',
+      (command) =>
+        command
+          .command(
+            'cert',
+            'Makes a certificate as a Secret for kubectl apply, and sets its authority in manifests',
+            (cert) =>
+              cert
+                .option('namespace', {
+                  ...once('namespace', { describe: 'Of the webhook' }),
+                  default: 'kube-system',
+                })
+                .option('service', {
+                  ...once('service', { describe: 'Name of its Service, and of the Secret' }),
+                  default: 'plexus-webhook',
+                })
+                .option('host', {
+                  ...{ type: 'string', array: true, requiresArg: true, default: [] as string[] },
+                  defaultDescription: 'none',
+                  describe: 'Further name or address of the webhook; may be given several times',
+                })
+                .option('days', {
+                  type: 'number',
+                  requiresArg: true,
+                  default: 365,
+                  describe: 'How long it is good',
+                })
+                .option('into', {
+                  ...{ type: 'string', array: true, requiresArg: true, default: [] as string[] },
+                  defaultDescription: 'none',
+                  describe: 'Manifests whose webhooks get the authority; may be given several times',
+                })
+                .example(
+                  '$0 webhook cert --into deploy/webhook/configurations.yaml | kubectl apply -f -',
+                  '',
+                ),
+            async ({ namespace, service, host, days, into }) => {
+              const { printCertificate } = await import('./webhook-certificate.ts')
+              printCertificate({ namespace, service, hosts: host, days, into, write })
+            },
+          )
+          .option('listen', {
+            ...once('listen', { describe: 'HOST:PORT to listen on; without a host on all addresses' }),
+            default: ':8443',
+            global: false,
+          })
+          .option('certificate-dir', {
+            ...once('certificate-dir', {
+              describe: 'Folder with tls.crt and tls.key, read anew when they change',
+            }),
+            default: '/etc/plexus/webhook-certificate',
+            global: false,
+          })
+          .option('config', {
+            ...once('config', { describe: "The daemons' configuration, of which the fences hold here" }),
+            global: false,
+          })
+          .option('kubeconfig', {
+            ...once('kubeconfig', { describe: 'Cluster to follow' }),
+            defaultDescription: 'the cluster of the pod that this runs in',
+            global: false,
+          }),
+      async ({ listen, certificateDir, config, kubeconfig }) => {
+        const { runWebhook } = await import('./webhook.ts')
+        await runWebhook({ listen, certificateFolder: certificateDir, config, kubeconfig })
       },
     )
     .demandCommand(1, 'no command given')

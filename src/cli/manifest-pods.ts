@@ -1,3 +1,4 @@
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
@@ -17,7 +18,7 @@ export interface ManifestPods {
 }
 
 /** Where pods and networks are looked up; nothing is ever published. */
-type ReadStore = Pick<ClusterStore, 'pod' | 'nad'>
+type ReadStore = Pick<ClusterStore, 'pod' | 'nad' | 'namespaceLabels'>
 
 /**
  * Lists the pods of manifest files or folders.
@@ -52,6 +53,7 @@ export function layeredStore(layers: ManifestLayers, stateDir: string): ClusterS
   return {
     pod: (namespace, name) => first<Pod>((store) => store.pod(namespace, name)),
     nad: (namespace, name) => first<NetworkAttachmentDefinition>((store) => store.nad(namespace, name)),
+    namespaceLabels: (namespace) => first<Labels>((store) => store.namespaceLabels(namespace)),
     publish: async () => 'unneeded',
     unpublish: async () => undefined,
     networkStatus: async () => undefined,

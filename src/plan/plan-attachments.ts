@@ -7,9 +7,11 @@ import { capabilitiesOf, selectRuntimeConfig } from '../cni/delegate-conf.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { deviceInfoFileName, devicePluginFileName } from '../network/device-info.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { PodDevices } from '../network/pod-devices.ts'
 import type { SelectionElement } from '../network/selection-element.ts'
+import { allowedNamespacesFault } from './allowed-namespaces.ts'
 import { type DeviceGrant, grantDevices } from './devices.ts'
 import type { HostFacts } from './host-facts.ts'
 import { planIfNames } from './if-names.ts'
@@ -36,6 +38,8 @@ export interface PlanInput {
   readonly request: { readonly containerId: string; readonly ifName: string; readonly args: CniArgs }
   /** Namespace of the pod; `undefined` when the caller named none. */
   readonly podNamespace: string | undefined
+  /** Labels of that namespace; `undefined` when they are not known: what depends on them is refused. */
+  readonly namespaceLabels: Labels | undefined
   readonly networks: readonly ResolvedNetwork[]
   /** `undefined` when nothing will run (`explain`): then nothing is checked against the host. */
   readonly facts: HostFacts | undefined
@@ -60,11 +64,13 @@ export function planAttachments(input: PlanInput): Plan {
   )
   const attachments: PlannedAttachment[] = []
   for (const [index, network] of networks.entries()) {
-    const isolation = isolationFault(network, input)
-    if (isolation !== undefined) {
+    const forbidden =
+      isolationFault(network, input) ??
+      allowedNamespacesFault(network, input.podNamespace, input.namespaceLabels)
+    if (forbidden !== undefined) {
       // Fails the pod also for an optional network: whoever may not have it may not ask for it (NPWG-116). What else
       // is wrong with it, or what it is, is not for this pod to know.
-      faults.push(isolation)
+      faults.push(forbidden)
       continue
     }
     warnings.push(...network.warnings)

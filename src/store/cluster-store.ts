@@ -1,4 +1,5 @@
 import type { CniError } from '../cni/cni-error.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
@@ -54,6 +55,7 @@ export interface ClusterStore {
   /** @param uid What the runtime has as UID: a cache that knows another pod by that name is not believed. */
   pod(namespace: string, name: string, uid?: string): Promise<Pod | undefined>
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
+  namespaceLabels(namespace: string): Promise<Labels | undefined>
   /**
    * @param later Told of a publication that is done later; without it nothing is left for later.
    * @returns Whether it is done, need not be done since the pod is another's or gone, or is done later.

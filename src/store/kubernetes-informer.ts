@@ -55,7 +55,7 @@ export interface Informer<T> {
    */
   readonly isForbidden: boolean
   readonly size: number
-  /** The object `namespace/name`. @throws {CniError} What is wrong with it. */
+  /** The object `namespace/name`, or `name` of those in no namespace. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
   /** All objects but those that are wrong. */
   values(): Iterable<T>
@@ -280,9 +280,10 @@ function isFault<T>(value: T | CniError | undefined): value is CniError {
   return value instanceof Error
 }
 
-/** `namespace/name` of an object. */
+/** `namespace/name` of an object; the name alone of one that is in no namespace. */
 function keyOf(object: unknown): string | undefined {
   const metadata = isJsonObject(object) && isJsonObject(object.metadata) ? object.metadata : {}
   const { namespace, name } = metadata
-  return typeof namespace === 'string' && typeof name === 'string' ? `${namespace}/${name}` : undefined
+  if (typeof name !== 'string') return undefined
+  return typeof namespace === 'string' ? `${namespace}/${name}` : name
 }

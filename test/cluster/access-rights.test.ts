@@ -127,6 +127,7 @@ spec('the access rights in deploy/', (it) => {
       [
         ...['get', 'list', 'watch'].map((verb) => `${verb} pods`),
         ...['get', 'list', 'watch'].map((verb) => `${verb} ${NADS}.k8s.cni.cncf.io`),
+        ...['get', 'list', 'watch'].map((verb) => `${verb} namespaces`),
         ...['create events', 'patch pods/status', 'patch nodes/status'],
       ].sort(),
     )
@@ -142,7 +143,8 @@ spec('the access rights in deploy/', (it) => {
     const refused: readonly (readonly [method: string, path: string, body?: object])[] = [
       ['GET', '/api/v1/namespaces/kube-system/secrets'],
       ['GET', '/api/v1/nodes'],
-      ['GET', '/api/v1/namespaces'],
+      ['POST', '/api/v1/namespaces', { metadata: { name: 'mine' } }],
+      ['PATCH', '/api/v1/namespaces/default', { metadata: { labels: { team: 'core' } } }],
       ['GET', '/api/v1/namespaces/kube-system/configmaps/plexus'],
       ['GET', '/api/v1/namespaces/default/events'],
       ['GET', `${path}/victim/log`],
@@ -324,6 +326,22 @@ spec('the access rights in deploy/', (it) => {
       assert.is(await daemon.stop(), 0)
       await api.ok('PATCH', ROLE, { rules: deployedObject('ClusterRole').rules })
     }
+  })
+
+  it('without the right to get namespaces a NAD that is only for some of them is for none', async () => {
+    await without('namespaces', 'get', 'list', 'watch')
+    const selector = { 'plexus-cni.io/allowed-namespaces': 'team=core' }
+    const config = node.bridge(82)
+    const restricted = nad({ name: 'core', namespace: 'kube-system', config, annotations: selector })
+    await api.ok('POST', `/apis/k8s.cni.cncf.io/v1/namespaces/kube-system/${NADS}`, restricted)
+    const { shim: executable, start } = installed()
+    const daemon = await start({ wrap: ['env', `NODE_NAME=${NODE}`] })
+    const uid = await inCluster('foreign', 'kube-system/core')
+    const pod = await node.pod({ name: 'foreign', uid, networks: 'kube-system/core' })
+    const run = await pod.run('ADD', { executable, conf: conf() })
+    assertRefused(run, 11, 'cannot get resource "namespaces"')
+    assert.ok(run.stdout.includes('get on namespaces'), run.stdout)
+    assert.is(await daemon.stop(), 0)
   })
 
   it('without the right to patch pods/status the pod gets its networks and the log names the right', async () => {
