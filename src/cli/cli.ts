@@ -6,10 +6,12 @@ import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { ClusterOptions } from './asked-cluster.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
 import { packageVersion } from './installation.ts'
+import { MAP_FORMATS, type MapSource } from './map-source.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
+import { printable } from './printable.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'validate', 'demo', 'daemon']
+const COMMANDS = ['list', 'show', 'map', 'explain', 'validate', 'demo', 'daemon']
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -102,6 +104,35 @@ async function runCommand(args: readonly string[]): Promise<number> {
         const { show } = await import('./show.ts')
         const pod = parsePodName(name)
         exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
+      },
+    )
+    .command(
+      'map',
+      'A picture (SVG) of networks and the pods on them, or of one pod and its plugins',
+      (command) =>
+        withCluster(withFolders(command))
+          .option('pod', once('pod', { describe: 'Only this pod: NAMESPACE/POD' }))
+          .option('out', once('out', { describe: 'File to write to, in place of stdout' }))
+          .option('output', {
+            alias: 'o',
+            choices: MAP_FORMATS,
+            default: 'svg' as const,
+            requiresArg: true,
+            describe: 'The picture, or what it is drawn from',
+          })
+          .example('$0 map --out node.svg', '')
+          .example('$0 map --kubeconfig ~/.kube/config > cluster.svg', '')
+          .example('$0 map --pod telco/upf-0 --out upf.svg', ''),
+      async ({ pod, stateDir, manifests, kubeconfig, context, out, output: format }) => {
+        const cluster = { kubeconfig, context }
+        assertOneSource(manifests, cluster)
+        const { map } = await import('./map.ts')
+        exitCode = await map({
+          pod: pod === undefined ? undefined : parsePodName(pod),
+          source: mapSource(manifests, cluster),
+          ...{ stateDir, manifests, ...cluster, out, format, write },
+          warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
+        })
       },
     )
     .command(
@@ -251,6 +282,12 @@ function withCluster<T>(command: Argv<T>) {
 function assertOneSource(manifests: readonly string[], { kubeconfig, context }: ClusterOptions): void {
   if (manifests.length > 0 && (kubeconfig !== undefined || context !== undefined))
     throw new UsageError('--manifests and --kubeconfig are two clusters: name one')
+}
+
+/** What was named; else this node's own. */
+function mapSource(manifests: readonly string[], { kubeconfig, context }: ClusterOptions): MapSource {
+  if (manifests.length > 0) return 'manifests'
+  return kubeconfig !== undefined || context !== undefined ? 'cluster' : 'journal'
 }
 
 function withOutput<T>(command: Argv<T>) {

@@ -15,7 +15,7 @@ import { attachmentOutcome } from './attachment-outcome.ts'
 import { askCluster, type ClusterAnswer } from './cluster-answer.ts'
 import { ExitCode } from './failure.ts'
 import { formatDocument, type OutputFormat, type Styler } from './output.ts'
-import { readSandboxRecords, type SandboxRecord, type SandboxState } from './sandbox-records.ts'
+import { readSandboxRecords, recordsOfPod, type SandboxRecord, type SandboxState } from './sandbox-records.ts'
 import { showText } from './show-text.ts'
 
 /** What `plexus show` is told. */
@@ -117,10 +117,7 @@ export async function show(options: ShowOptions): Promise<number> {
 
 async function readPod(options: ShowOptions): Promise<ShownPod> {
   const { pod, stateDir } = options
-  const records = readSandboxRecords(stateDir)
-    .filter(({ meta }) => meta?.pod?.namespace === pod.namespace && meta.pod.name === pod.name)
-    .sort((left, right) => rank(right) - rank(left) || compareTime(right, left))
-  const [first, ...others] = records
+  const [first, ...others] = recordsOfPod(readSandboxRecords(stateDir), pod.namespace, pod.name)
   const recorded = first?.complete?.networkStatus
   const published = recorded === undefined ? await readStatus(stateDir, pod.namespace, pod.name) : undefined
   const cluster = await readCluster(options, first?.meta?.pod?.uid, recorded)
@@ -172,15 +169,6 @@ async function readCluster(
     networkStatus: networkStatus ?? null,
     isAsRecorded: isAsked && recorded !== undefined ? isDeepStrictEqual(networkStatus, recorded) : null,
   }
-}
-
-/** What is in use comes before what is left over. */
-function rank({ state }: SandboxRecord): number {
-  return ['damaged', 'netns gone', 'undo pending', 'incomplete', 'live'].indexOf(state)
-}
-
-function compareTime(left: SandboxRecord, right: SandboxRecord): number {
-  return Date.parse(left.meta?.time ?? '') - Date.parse(right.meta?.time ?? '') || 0
 }
 
 function toShown(sandbox: SandboxRecord): ShownSandbox {

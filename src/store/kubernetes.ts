@@ -342,7 +342,8 @@ function isPassing(error: unknown): boolean {
   return status === undefined || status === 429 || status >= 500
 }
 
-function toLookupError(error: unknown, what: string, right: string, server: string): CniError {
+/** What a lookup throws, with what to do about it. @param right That the API server asks for. */
+export function toLookupError(error: unknown, what: string, right: string, server: string): CniError {
   if (!(error instanceof ApiError)) return toCniError(error).at(what)
   const where = server === '' ? 'the API server' : `the API server ${server}`
   return new CniError(CniErrorCode.TryAgainLater, `${what}: ${where} cannot be asked: ${error.message}`, {
