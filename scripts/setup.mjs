@@ -1,4 +1,4 @@
-// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run demo`, `npm run bench`,
+// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run test:pictures`, `npm run demo`, `npm run bench`,
 // `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
 // with the system's Node.js (18 or newer), before node_modules/ exists. Writes to stderr only.
 import { spawnSync } from 'node:child_process'
@@ -22,12 +22,22 @@ const PACKAGES = {
   'musl-tools': ['musl-gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
   openssl: ['openssl'],
+  chromium: ['chromium'],
+  'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
+  zsh: ['zsh'],
+  fish: ['fish'],
+  'kubernetes-client': ['kubectl'],
 }
+
+/** Packages that only one purpose needs. */
+const PICTURES = ['chromium', 'fonts-dejavu-core', 'zsh', 'fish', 'kubernetes-client']
+const EVERY_TEST = Object.keys(PACKAGES).filter((name) => name !== 'openssl' && !PICTURES.includes(name))
 
 /** What each purpose needs of them. */
 const PURPOSES = {
-  test: Object.keys(PACKAGES).filter((name) => name !== 'openssl'),
-  cluster: Object.keys(PACKAGES),
+  test: EVERY_TEST,
+  cluster: [...EVERY_TEST, 'openssl'],
+  pictures: PICTURES,
   demo: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'nftables', 'iputils-ping'],
   bench: [
     'containernetworking-plugins',

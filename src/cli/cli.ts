@@ -4,6 +4,7 @@ import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
 import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { ClusterOptions } from './asked-cluster.ts'
+import { SHELLS } from './completion-scripts.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
 import { packageVersion } from './installation.ts'
 import { MAP_FORMATS, type MapSource } from './map-source.ts'
@@ -11,7 +12,7 @@ import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
 import { printable } from './printable.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'map', 'explain', 'validate', 'demo', 'daemon']
+const COMMANDS = ['list', 'show', 'map', 'explain', 'validate', 'demo', 'daemon', 'completion']
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -50,8 +51,9 @@ plexus --help lists the commands.
     return
   }
   const command = args.find((word) => COMMANDS.includes(word))
-  const title = command === undefined ? 'plexus' : `plexus ${command}`
+  const title = command === undefined ? programName() : `${programName()} ${command}`
   try {
+    if (args[0] === '__complete') return await printCompletion(args.slice(1))
     process.exitCode = await runCommand(args)
   } catch (error) {
     if (isUsageError(error)) {
@@ -71,13 +73,40 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof Error && (error instanceof UsageError || error.name === 'YError')
 }
 
+/** What the user has typed before the command: `kubectl plexus` where kubectl has called us. */
+function programName(): string {
+  return process.env.PLEXUS_PROGRAM || 'plexus'
+}
+
+/** For the scripts of `plexus completion`, and for kubectl. */
+async function printCompletion(words: readonly string[]): Promise<void> {
+  const { completeWords, formatCompletion } = await import('./completion.ts')
+  const { completionNames } = await import('./completion-names.ts')
+  const completion = await completeWords(words, {
+    help: (command) =>
+      commandLine(command === undefined ? [] : [command], () => undefined)
+        .wrap(null)
+        .getHelp(),
+    names: (what, before) => completionNames(what, before, process.env),
+  })
+  process.stdout.write(formatCompletion(completion))
+}
+
 async function runCommand(args: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.good
+  await commandLine(args, (code) => {
+    exitCode = code
+  }).parseAsync()
+  return exitCode
+}
+
+/** @param ended Told the exit code of the command. */
+function commandLine(args: readonly string[], ended: (exitCode: number) => void) {
   const write = (text: string): void => void process.stdout.write(text)
   const style = terminalStyler
   // yargs loses a positional `-`.
-  const parser = yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
-    .scriptName('plexus')
+  return yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
+    .scriptName(programName())
     .locale('en')
     .updateStrings(STRINGS)
     .usage('$0 <command>\n\nSeveral networks for one pod, one merged result, nothing left behind.')
@@ -89,7 +118,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
       async ({ stateDir, manifests, kubeconfig, context, output: format }) => {
         assertOneSource(manifests, { kubeconfig, context })
         const { list } = await import('./list.ts')
-        exitCode = await list({ stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await list({ stateDir, manifests, kubeconfig, context, format, style, write }))
       },
     )
     .command(
@@ -103,12 +132,12 @@ async function runCommand(args: readonly string[]): Promise<number> {
         assertOneSource(manifests, { kubeconfig, context })
         const { show } = await import('./show.ts')
         const pod = parsePodName(name)
-        exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write }))
       },
     )
     .command(
       'map',
-      'A picture (SVG) of networks and the pods on them, or of one pod and its plugins',
+      'A picture of the networks and their pods, or of one pod and its plugins',
       (command) =>
         withCluster(withFolders(command))
           .option('pod', once('pod', { describe: 'Only this pod: NAMESPACE/POD' }))
@@ -127,12 +156,14 @@ async function runCommand(args: readonly string[]): Promise<number> {
         const cluster = { kubeconfig, context }
         assertOneSource(manifests, cluster)
         const { map } = await import('./map.ts')
-        exitCode = await map({
-          pod: pod === undefined ? undefined : parsePodName(pod),
-          source: mapSource(manifests, cluster),
-          ...{ stateDir, manifests, ...cluster, out, format, write },
-          warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
-        })
+        ended(
+          await map({
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            source: mapSource(manifests, cluster),
+            ...{ stateDir, manifests, ...cluster, out, format, write },
+            warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
+          }),
+        )
       },
     )
     .command(
@@ -163,18 +194,20 @@ async function runCommand(args: readonly string[]): Promise<number> {
           .example('$0 explain --pod telco/upf-0 --kubeconfig /etc/kubernetes/admin.conf', ''),
       async ({ files, pod, conf, manifests, kubeconfig, context, binDir, output: format }) => {
         const { explain } = await import('./explain.ts')
-        exitCode = await explain({
-          files,
-          manifests,
-          pod: pod === undefined ? undefined : parsePodName(pod),
-          confFile: conf,
-          kubeconfig,
-          context,
-          binDirs: binDir,
-          format,
-          style,
-          write,
-        })
+        ended(
+          await explain({
+            files,
+            manifests,
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            confFile: conf,
+            kubeconfig,
+            context,
+            binDirs: binDir,
+            format,
+            style,
+            write,
+          }),
+        )
       },
     )
     .command(
@@ -193,7 +226,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
           .example('helm template . | $0 validate -', ''),
       async ({ files, output: format }) => {
         const { validate } = await import('./validate.ts')
-        exitCode = await validate({ paths: files, format, style, write })
+        ended(await validate({ paths: files, format, style, write }))
       },
     )
     .command(
@@ -209,6 +242,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
             'manifests',
             once('manifests', { describe: 'Folder to write the manifests to and leave them in' }),
           )
+          .option('pictures', once('pictures', { describe: 'Folder to leave pictures of the pods in' }))
           .option('bin-dir', {
             type: 'string',
             array: true,
@@ -217,9 +251,9 @@ async function runCommand(args: readonly string[]): Promise<number> {
             defaultDescription: '/opt/cni/bin, /usr/lib/cni',
             describe: 'Folder of the CNI plugins; may be given several times',
           }),
-      async ({ binDir, stateDir, manifests }) => {
+      async ({ binDir, stateDir, manifests, pictures }) => {
         const { runDemo } = await import('./demo.ts')
-        exitCode = await runDemo({ binDirs: binDir, stateDir, manifests })
+        ended(await runDemo({ binDirs: binDir, stateDir, manifests, pictures }))
       },
     )
     .command(
@@ -235,6 +269,20 @@ async function runCommand(args: readonly string[]): Promise<number> {
         await runDaemon({ config })
       },
     )
+    .command(
+      'completion <shell>',
+      'What a shell has to read to complete plexus',
+      (command) =>
+        command.positional('shell', {
+          choices: SHELLS,
+          demandOption: true,
+          describe: 'Which shell reads it',
+        }),
+      async ({ shell }) => {
+        const { COMPLETION_SCRIPTS } = await import('./completion-scripts.ts')
+        write(COMPLETION_SCRIPTS[shell])
+      },
+    )
     .demandCommand(1, 'no command given')
     .strict()
     .recommendCommands()
@@ -246,8 +294,6 @@ async function runCommand(args: readonly string[]): Promise<number> {
     .fail((message, error) => {
       throw error ?? new UsageError(message)
     })
-  await parser.parseAsync()
-  return exitCode
 }
 
 function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("stateDir" of the net-conf)') {

@@ -182,7 +182,7 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
         },
         {
           kind: 'text',
-          x: from + width + 6,
+          x: round(from + width + 6),
           y: y + 11,
           text: rowNote(call),
           look: 'data',
@@ -193,7 +193,7 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
   })
   let bottom = chartBottom
   if (durationMs !== null) {
-    const text = `answer after ${milliseconds(durationMs)}`
+    const text = `ready after ${milliseconds(durationMs)}`
     const x = at(durationMs)
     const anchor = x - textWidth(text, 'note') > start ? 'end' : 'start'
     shapes.push(line(x, chartTop - 4, x, chartBottom + 6, 'wire'))

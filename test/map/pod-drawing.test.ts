@@ -62,7 +62,7 @@ spec('the drawing of a pod', (it) => {
       /eth0 on cluster by bridge, portmap: 10\.0\.0\.2\/24; net1 on telco\/n3 by sriov, tuning/,
     )
     assert.ok(texts.some((text) => text.includes('ready after 148 ms, 136 ms of it in plugins')))
-    assert.ok(texts.includes('answer after 148 ms'))
+    assert.ok(texts.includes('ready after 148 ms'))
     assert.ok(texts.includes('13 ms, error 100'))
     assert.ok(texts.includes('net2  macvlan DEL'))
   })
