@@ -330,10 +330,11 @@ function assertOneSource(manifests: readonly string[], { kubeconfig, context }: 
     throw new UsageError('--manifests and --kubeconfig are two clusters: name one')
 }
 
-/** What was named; else this node's own. */
+/** What was named; else the cluster of kubectl, when that has called us, or this node's own. */
 function mapSource(manifests: readonly string[], { kubeconfig, context }: ClusterOptions): MapSource {
   if (manifests.length > 0) return 'manifests'
-  return kubeconfig !== undefined || context !== undefined ? 'cluster' : 'journal'
+  const isKubectl = process.env.PLEXUS_PROGRAM !== undefined && process.env.KUBECONFIG !== undefined
+  return kubeconfig !== undefined || context !== undefined || isKubectl ? 'cluster' : 'journal'
 }
 
 function withOutput<T>(command: Argv<T>) {

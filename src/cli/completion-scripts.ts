@@ -36,12 +36,16 @@ _plexus() {
         printf -v word %q "\${word#"$prefix"}"
         COMPREPLY+=("$word")
     done
-    if ((\${#found[@]} == 0)); then
-        case $directive in
-            0) compopt -o filenames; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$cur") ;;
-            16) compopt -o filenames; while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -d -- "$cur") ;;
-        esac
-    fi
+    ((\${#found[@]} == 0)) || return 0
+    case $directive in
+        0) word=-f ;;
+        16) word=-d ;;
+        *) return 0 ;;
+    esac
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r line; do
+        COMPREPLY+=("$line")
+    done < <(compgen "$word" -- "$cur")
 }
 complete -F _plexus plexus
 `,
