@@ -86,8 +86,7 @@ export function compareNames(left: string, right: string): number {
   for (let index = 0; index < Math.min(ours.length, theirs.length); index++) {
     const [one = '', other = ''] = [ours[index], theirs[index]]
     if (one === other) continue
-    const difference = index % 2 === 1 ? Number(one) - Number(other) : 0
-    if (difference !== 0) return difference
+    if (index % 2 === 1 && BigInt(one) !== BigInt(other)) return BigInt(one) < BigInt(other) ? -1 : 1
     return one < other ? -1 : 1
   }
   return ours.length - theirs.length
