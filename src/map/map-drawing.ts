@@ -1,6 +1,7 @@
 import {
   type Column,
-  LONGEST_NAME,
+  LONGEST_NETWORK,
+  MOST_AIRY,
   networkCard,
   type Row,
   type Section,
@@ -16,7 +17,8 @@ const MARGIN = 24
 /** Between a panel's edge and what is in it. */
 const PADDING = 14
 const COLUMN_GAP = 22
-const ROW_GAP = 8
+const ROW_GAP = 12
+const DENSE_ROW_GAP = 7
 /** Half of the gap in a wire that passes a network's line. */
 const CROSSING = 6
 /** Pods after which the names of the networks are written once more. */
@@ -64,6 +66,7 @@ interface Bus {
  */
 export function drawMap(map: NetworkMap): Drawing {
   const { shared, sections, unused } = toMapTable(map)
+  const rowGap = map.pods.length > MOST_AIRY ? DENSE_ROW_GAP : ROW_GAP
   const podWidths = sections.flatMap(({ title, rows }) => [
     textWidth(title, 'heading'),
     ...rows.map(({ card }) => card.width),
@@ -118,20 +121,20 @@ export function drawMap(map: NetworkMap): Drawing {
     const ownTop = y + band
     for (const column of own) front.push(drawHead(column, ownTop - column.card.height))
     if (index > 0) front.push(...drawReminders(sharedColumns, section, y))
-    y = ownTop + 12
+    y = ownTop + 18
     section.rows.forEach((row, number) => {
       if (number > 0 && number % ROWS_BETWEEN_NAMES === 0) {
         front.push(...drawReminders(columns, section, y))
-        y += REMINDER_HEIGHT + ROW_GAP
+        y += REMINDER_HEIGHT + rowGap
       }
       const middle = y + row.height / 2
       for (const name of row.cells.keys()) lastRows.set(name, middle)
       front.push(drawRow(row, columns, { left, y, podWidth }))
       const ends = columns.filter(({ network }) => row.cells.has(network.name)).map(({ x }) => x)
       wires.push({ x: left + podWidth, y: middle, ends, columns })
-      y += row.height + ROW_GAP
+      y += row.height + rowGap
     })
-    y += PADDING - ROW_GAP
+    y += PADDING - rowGap
     behind.push({
       kind: 'rect',
       ...{ x: MARGIN, y: top, width: width - 2 * MARGIN, height: y - top, radius: 10 },
@@ -190,8 +193,8 @@ function drawReminders(columns: readonly PlacedColumn[], { rows }: Section, y: n
 }
 
 function fitting(name: string, width: number): string {
-  let text = elide(name, LONGEST_NAME)
-  for (let longest = LONGEST_NAME; textWidth(text, 'note') + 12 > width && longest > 4; longest--)
+  let text = elide(name, LONGEST_NETWORK)
+  for (let longest = LONGEST_NETWORK; textWidth(text, 'note') + 12 > width && longest > 4; longest--)
     text = elide(name, longest)
   return text
 }
@@ -203,12 +206,16 @@ function drawRow(
 ): Shape {
   const middle = y + height / 2
   const shapes = card.at(left, Math.round(middle - card.height / 2), { width: podWidth })
-  for (const { network, x } of columns) {
+  for (const { network, x, cellWidth } of columns) {
     const stack = cells.get(network.name) ?? []
     let top = Math.round(middle - stackHeight(stack) / 2)
     for (const { mapped, card } of stack) {
       const title = interfaceTitle(pod, mapped)
-      shapes.push({ kind: 'group', title, shapes: card.at(Math.round(x - card.width / 2), top) })
+      shapes.push({
+        kind: 'group',
+        title,
+        shapes: card.at(Math.round(x - cellWidth / 2), top, { width: cellWidth }),
+      })
       top += card.height + STACK_GAP
     }
   }

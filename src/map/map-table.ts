@@ -9,9 +9,13 @@ import {
 import { type Card, type CardLine, HUES, textCard } from './shapes.ts'
 import { counted, elide } from './text.ts'
 
+/** Pods that are drawn with room about them; more are drawn closer. */
+export const MOST_AIRY = 20
 /** Between the cards of a pod's interfaces on one network. */
 export const STACK_GAP = 4
 export const LONGEST_NAME = 44
+/** A network's name makes its column wide. */
+export const LONGEST_NETWORK = 32
 const LONGEST_DATA = 46
 /** Facts on a network's card; all of them are said under the pointer. */
 const MOST_FACTS = 4
@@ -21,8 +25,9 @@ export interface Column {
   readonly network: MappedNetwork
   readonly hue: number
   readonly card: Card
+  /** Of the cards of its interfaces. */
+  readonly cellWidth: number
   readonly width: number
-  readonly users: number
 }
 
 /** The pods of one namespace, and the networks that nobody else uses. */
@@ -79,13 +84,14 @@ export function toMapTable({ networks, pods }: NetworkMap) {
         (one, other) =>
           compareNames(one.name, other.name) || compareNames(one.containerId ?? '', other.containerId ?? ''),
       )
-      .map((pod) => toRow(pod, hues))
+      .map((pod) => toRow(pod, hues, pods.length > MOST_AIRY))
   const sectionRows = new Map(namespaces.map((namespace) => [namespace, rowsOf(namespace)]))
   const toColumn = (network: MappedNetwork, rows: readonly Row[]): Column => {
     const card = networkCard(network, users(network), hues.get(network.name))
     const cells = rows.flatMap(({ cells }) => cells.get(network.name) ?? [])
-    const width = Math.max(card.width, ...cells.map(({ card }) => card.width))
-    return { network, hue: hues.get(network.name) ?? 0, card, width, users: users(network) }
+    const cellWidth = Math.max(0, ...cells.map(({ card }) => card.width))
+    const hue = hues.get(network.name) ?? 0
+    return { network, hue, card, cellWidth, width: Math.max(card.width, cellWidth) }
   }
   const allRows = [...sectionRows.values()].flat()
   return {
@@ -103,13 +109,13 @@ export function toMapTable({ networks, pods }: NetworkMap) {
   }
 }
 
-function toRow(pod: MappedPod, hues: ReadonlyMap<string, number>): Row {
+function toRow(pod: MappedPod, hues: ReadonlyMap<string, number>, isDense: boolean): Row {
   const lines: CardLine[] = [{ text: elide(pod.name, LONGEST_NAME), look: 'name' }]
   if (pod.remark !== null) lines.push({ text: elide(pod.remark, LONGEST_NAME), look: 'note', tone: 'bad' })
   const card = textCard(lines, 'card')
   const cells = new Map<string, Cell[]>()
   for (const mapped of pod.interfaces) {
-    const cell = { mapped, card: interfaceCard(mapped, hues.get(mapped.network) ?? 0) }
+    const cell = { mapped, card: interfaceCard(mapped, hues.get(mapped.network) ?? 0, isDense) }
     cells.set(mapped.network, [...(cells.get(mapped.network) ?? []), cell])
   }
   const height = Math.max(card.height, ...[...cells.values()].map(stackHeight))
@@ -122,7 +128,7 @@ export function stackHeight(cells: readonly Cell[]): number {
 
 export function networkCard(network: MappedNetwork, users: number, hue: number | undefined): Card {
   const { name, isDefault, plugins, facts, problem } = network
-  const lines: CardLine[] = [{ text: elide(name, LONGEST_NAME), look: 'name', tone: hue ?? 'plain' }]
+  const lines: CardLine[] = [{ text: elide(name, LONGEST_NETWORK), look: 'name', tone: hue ?? 'plain' }]
   if (isDefault) lines.push({ text: 'default network', look: 'note', tone: 'dim' })
   if (plugins.length > 0) lines.push({ text: elide(plugins.join(' → '), LONGEST_DATA), look: 'data' })
   for (const fact of facts.slice(0, MOST_FACTS))

@@ -12,6 +12,8 @@ const ROW_HEIGHT = 26
 const BAR_HEIGHT = 14
 const NARROWEST_CHART = 360
 const MOST_TICKS = 7
+/** For the half of the last mark's text that is right of it. */
+const TICK_ROOM = 16
 const LONGEST_NAME = 60
 const LONGEST_DATA = 46
 
@@ -139,9 +141,9 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
   const totalMs = Math.max(durationMs ?? 0, ...calls.map(endOf), 0.001)
   const left = MARGIN + PADDING
   const nameWidth = Math.max(...ordered.map((call) => textWidth(rowName(call), 'ifName')))
-  const noteWidth = Math.max(...ordered.map((call) => textWidth(rowNote(call), 'data'))) + 10
-  const start = left + nameWidth + 14
-  const chartWidth = Math.max(NARROWEST_CHART, wanted - start - noteWidth)
+  const noteWidth = Math.max(...ordered.map((call) => textWidth(rowNote(call), 'data')))
+  const start = left + nameWidth + noteWidth + GAP
+  const chartWidth = Math.max(NARROWEST_CHART, wanted - start - TICK_ROOM)
   const at = (ms: number): number => round(start + (ms / totalMs) * chartWidth)
   const chartTop = top + PADDING + 40
   const chartBottom = chartTop + ordered.length * ROW_HEIGHT
@@ -182,11 +184,12 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
         },
         {
           kind: 'text',
-          x: round(from + width + 6),
+          x: start - GAP / 2,
           y: y + 11,
           text: rowNote(call),
           look: 'data',
           tone: isBad ? 'bad' : 'plain',
+          anchor: 'end',
         },
       ],
     })
@@ -200,7 +203,7 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
     shapes.push({ kind: 'text', x, y: chartBottom + 20, text, look: 'note', tone: 'plain', anchor })
     bottom += 24
   }
-  return { shapes, right: Math.max(start + chartWidth + noteWidth, wanted), bottom }
+  return { shapes, right: Math.max(start + chartWidth + TICK_ROOM, wanted), bottom }
 }
 
 function rowName({ ifName, plugin, command }: MappedCall): string {
@@ -219,7 +222,7 @@ function endOf({ startMs, durationMs }: MappedCall): number {
 function ticks(totalMs: number): number[] {
   const rough = totalMs / MOST_TICKS
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((each) => each >= rough) ?? rough
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((each) => each >= rough) ?? rough
   const count = Math.floor(totalMs / step)
   return Array.from({ length: count + 1 }, (_, index) => Number((index * step).toPrecision(6)))
 }

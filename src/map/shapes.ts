@@ -88,17 +88,24 @@ export interface CardLine {
   readonly tone?: TextShape['tone']
   /** Whether an arrow for the default route follows. */
   readonly hasArrow?: boolean
+  /** Behind it on the same line, as data. */
+  readonly aside?: string
 }
 
 const PAD_X = 10
 const PAD_Y = 8
 const LEADING = 1.35
 const ARROW_WIDTH = 16
+const ASIDE_GAP = 8
 
 /** @param classes Of the frame. @param hue Colour of a tint over it; none when absent. */
 export function textCard(lines: readonly CardLine[], classes: string, hue?: number): Card {
   const heights = lines.map(({ look }) => Math.round(TEXT_LOOKS[look].size * LEADING))
-  const widths = lines.map(({ text, look, hasArrow }) => textWidth(text, look) + (hasArrow ? ARROW_WIDTH : 0))
+  const ownWidth = ({ text, look, hasArrow }: CardLine): number =>
+    textWidth(text, look) + (hasArrow ? ARROW_WIDTH : 0)
+  const widths = lines.map(
+    (each) => ownWidth(each) + (each.aside === undefined ? 0 : ASIDE_GAP + textWidth(each.aside, 'data')),
+  )
   const width = Math.max(0, ...widths) + 2 * PAD_X
   const height = heights.reduce((sum, each) => sum + each, 0) + 2 * PAD_Y - 3
   return {
@@ -109,11 +116,16 @@ export function textCard(lines: readonly CardLine[], classes: string, hue?: numb
       const shapes: Shape[] = [{ kind: 'rect', ...box, classes }]
       if (hue !== undefined) shapes.push({ kind: 'rect', ...box, classes: `tint f${hue}` })
       let top = y + PAD_Y - 2
-      lines.forEach(({ text, look, tone = 'plain', hasArrow }, index) => {
+      lines.forEach((each, index) => {
+        const { text, look, tone = 'plain', hasArrow, aside } = each
         const bottom = top + (heights[index] ?? 0)
         shapes.push({ kind: 'text', x: x + PAD_X, y: bottom - 4, text, look, tone })
         if (hasArrow === true && hue !== undefined)
           shapes.push(arrow(x + PAD_X + textWidth(text, look) + 6, bottom - 4, hue))
+        if (aside !== undefined) {
+          const behind = x + PAD_X + ownWidth(each) + ASIDE_GAP
+          shapes.push({ kind: 'text', x: behind, y: bottom - 4, text: aside, look: 'data', tone: 'plain' })
+        }
         top = bottom
       })
       return shapes
