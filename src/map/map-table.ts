@@ -13,7 +13,7 @@ import { counted, elide } from './text.ts'
 export const MOST_AIRY = 20
 /** Between the cards of a pod's interfaces on one network. */
 export const STACK_GAP = 4
-export const LONGEST_NAME = 44
+const LONGEST_NAME = 44
 /** A network's name makes its column wide. */
 export const LONGEST_NETWORK = 32
 const LONGEST_DATA = 46

@@ -133,64 +133,68 @@ function toLane(attachment: MappedAttachment, hue: number): Lane {
   return { attachment, hue, chip, chain, height }
 }
 
-/** A row for each call, on one axis of time. */
-function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, wanted: number): Panel {
+/** A row of the chart: what took how long, and its bars. */
+interface ChartRow {
+  readonly title: string
+  readonly ifName: string
+  readonly what: string
+  readonly note: string
+  readonly tone: number | 'bad' | 'dim'
+  readonly spans: readonly Span[]
+}
+
+/** Milliseconds since ADD began. */
+interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** A row for Plexus itself and one for each call, on one axis of time. */
+function drawCalls(pod: PodMap, top: number, wanted: number): Panel {
+  const { calls, durationMs } = pod
   if (calls.length === 0) return { shapes: [], right: wanted, bottom: top - PADDING - 18 }
-  const ordered = [...calls].sort((one, other) => one.startMs - other.startMs)
-  const hues = new Map(attachments.map(({ ifName }, index) => [ifName, index % HUES]))
+  const rows = chartRows(pod)
   const totalMs = Math.max(durationMs ?? 0, ...calls.map(endOf), 0.001)
   const left = MARGIN + PADDING
-  const nameWidth = Math.max(...ordered.map((call) => textWidth(rowName(call), 'ifName')))
-  const noteWidth = Math.max(...ordered.map((call) => textWidth(rowNote(call), 'data')))
-  const start = left + nameWidth + noteWidth + GAP
+  const ifNameWidth = Math.max(...rows.map(({ ifName }) => textWidth(ifName, 'ifName')))
+  const whatLeft = left + ifNameWidth + PADDING
+  const whatWidth = Math.max(...rows.map(({ what }) => textWidth(what, 'ifName')))
+  const noteWidth = Math.max(...rows.map(({ note }) => textWidth(note, 'data')))
+  const start = whatLeft + whatWidth + noteWidth + GAP
   const chartWidth = Math.max(NARROWEST_CHART, wanted - start - TICK_ROOM)
   const at = (ms: number): number => round(start + (ms / totalMs) * chartWidth)
   const chartTop = top + PADDING + 40
-  const chartBottom = chartTop + ordered.length * ROW_HEIGHT
+  const chartBottom = chartTop + rows.length * ROW_HEIGHT
   const title = 'Calls of plugins'
   const shapes: Shape[] = [
     { kind: 'text', x: left, y: top + PADDING + 13, text: title, look: 'heading', tone: 'plain' },
   ]
   for (const ms of ticks(totalMs)) {
-    shapes.push(line(at(ms), chartTop - 4, at(ms), chartBottom, 'grid'), {
-      kind: 'text',
-      x: at(ms),
-      y: chartTop - 8,
-      text: `${ms} ms`,
-      look: 'data',
-      tone: 'dim',
-      anchor: 'middle',
-    })
+    const x = at(ms)
+    shapes.push(line(x, chartTop - 4, x, chartBottom, 'grid'))
+    const text = `${ms} ms`
+    shapes.push({ kind: 'text', x, y: chartTop - 8, text, look: 'data', tone: 'dim', anchor: 'middle' })
   }
-  ordered.forEach((call, index) => {
+  rows.forEach(({ title, ifName, what, note, tone, spans }, index) => {
     const y = chartTop + index * ROW_HEIGHT + 6
-    const hue = hues.get(call.ifName) ?? 0
-    const from = at(call.startMs)
-    const width = round(Math.max(2, at(endOf(call)) - from))
-    const isBad = call.error !== null
+    const baseline = y + 11
+    const fill = typeof tone === 'number' ? `f${tone}` : tone
+    const noteTone = tone === 'bad' ? 'bad' : 'plain'
+    const bars = spans.map(({ from, to }): Shape => {
+      const width = round(Math.max(2, at(to) - at(from)))
+      return { kind: 'rect', x: at(from), y, width, height: BAR_HEIGHT, radius: 3, classes: `bar ${fill}` }
+    })
     shapes.push({
       kind: 'group',
-      title: `${call.command} of ${call.plugin} for ${call.ifName} on ${call.network}: after ${milliseconds(call.startMs)}, took ${rowNote(call)}`,
+      title,
       shapes: [
-        { kind: 'text', x: left, y: y + 11, text: rowName(call), look: 'ifName', tone: isBad ? 'bad' : hue },
-        {
-          kind: 'rect',
-          x: from,
-          y,
-          width,
-          height: BAR_HEIGHT,
-          radius: 3,
-          classes: `bar ${isBad ? 'bad' : `f${hue}`}`,
-        },
+        { kind: 'text', x: left, y: baseline, text: ifName, look: 'ifName', tone },
+        { kind: 'text', x: whatLeft, y: baseline, text: what, look: 'ifName', tone },
         {
           kind: 'text',
-          x: start - GAP / 2,
-          y: y + 11,
-          text: rowNote(call),
-          look: 'data',
-          tone: isBad ? 'bad' : 'plain',
-          anchor: 'end',
+          ...{ x: start - GAP / 2, y: baseline, text: note, look: 'data', tone: noteTone, anchor: 'end' },
         },
+        ...bars,
       ],
     })
   })
@@ -206,15 +210,43 @@ function drawCalls({ attachments, calls, durationMs }: PodMap, top: number, want
   return { shapes, right: Math.max(start + chartWidth + TICK_ROOM, wanted), bottom }
 }
 
-function rowName({ ifName, plugin, command }: MappedCall): string {
-  return `${elide(ifName, 20)}  ${elide(plugin, 30)}${command === 'ADD' ? '' : ` ${command}`}`
+function chartRows({ attachments, calls, durationMs }: PodMap): ChartRow[] {
+  const ordered = [...calls].sort((one, other) => one.startMs - other.startMs)
+  const hues = new Map(attachments.map(({ ifName }, index) => [ifName, index % HUES]))
+  const rows = ordered.map((call): ChartRow => {
+    const { network, ifName, plugin, command, startMs, error } = call
+    return {
+      title: `${command} of ${plugin} for ${ifName} on ${network}: after ${milliseconds(startMs)}, took ${callNote(call)}`,
+      ifName: elide(ifName, 20),
+      what: `${elide(plugin, 30)}${command === 'ADD' ? '' : ` ${command}`}`,
+      note: callNote(call),
+      tone: error === null ? (hues.get(ifName) ?? 0) : 'bad',
+      spans: [{ from: startMs, to: endOf(call) }],
+    }
+  })
+  const own = durationMs === null ? [] : ownSpans(ordered, durationMs)
+  if (own.length === 0) return rows
+  const note = milliseconds(own.reduce((sum, { from, to }) => sum + to - from, 0))
+  const title = `Plexus itself, without any plugin: ${note}`
+  return [{ title, ifName: 'plexus', what: 'itself', note, tone: 'dim', spans: own }, ...rows]
 }
 
-function rowNote({ durationMs, error }: MappedCall): string {
+/** When no plugin was running. @param calls In the order of their beginnings. */
+function ownSpans(calls: readonly MappedCall[], durationMs: number): Span[] {
+  const spans: Span[] = []
+  let until = 0
+  for (const call of [...calls, { startMs: durationMs, durationMs: 0 }]) {
+    if (call.startMs > until) spans.push({ from: until, to: call.startMs })
+    until = Math.max(until, endOf(call))
+  }
+  return spans
+}
+
+function callNote({ durationMs, error }: MappedCall): string {
   return `${milliseconds(durationMs)}${error === null ? '' : `, error ${error}`}`
 }
 
-function endOf({ startMs, durationMs }: MappedCall): number {
+function endOf({ startMs, durationMs }: Pick<MappedCall, 'startMs' | 'durationMs'>): number {
   return startMs + durationMs
 }
 
@@ -229,13 +261,9 @@ function ticks(totalMs: number): number[] {
 
 /** How long at least one plugin was running. */
 function pluginTimeMs(calls: readonly MappedCall[]): number {
-  let until = 0
-  let sum = 0
-  for (const call of [...calls].sort((one, other) => one.startMs - other.startMs)) {
-    sum += Math.max(0, endOf(call) - Math.max(until, call.startMs))
-    until = Math.max(until, endOf(call))
-  }
-  return sum
+  const ordered = [...calls].sort((one, other) => one.startMs - other.startMs)
+  const end = Math.max(0, ...calls.map(endOf))
+  return end - ownSpans(ordered, end).reduce((sum, { from, to }) => sum + to - from, 0)
 }
 
 function summaryOf({ attachments, calls, durationMs, containerId }: PodMap): string {

@@ -51,9 +51,9 @@ const FONTS = {
  */
 export function renderSvg(drawing: Drawing): string {
   const { width, height, title, description, shapes } = drawing
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="graphics-document document" aria-labelledby="title" aria-describedby="description">
-<title id="title">${escapeText(title)}</title>
-<desc id="description">${escapeText(description)}</desc>
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" aria-labelledby="plexus-title" aria-describedby="plexus-description">
+<title id="plexus-title">${escapeText(title)}</title>
+<desc id="plexus-description">${escapeText(description)}</desc>
 <style>
 ${styleSheet()}
 </style>
@@ -78,7 +78,7 @@ function renderShape(shape: Shape): string {
     case 'path':
       return `<path class="${shape.classes}" d="${shape.d}"/>`
     case 'group':
-      return `<g role="group">\n<title>${escapeText(shape.title)}</title>\n${shape.shapes.map(renderShape).join('\n')}\n</g>`
+      return `<g>\n<title>${escapeText(shape.title)}</title>\n${shape.shapes.map(renderShape).join('\n')}\n</g>`
   }
 }
 

@@ -87,7 +87,7 @@ spec('plexus map', (it) => {
     recordSandbox(stateDir, { containerId: 'gone', ...sandbox, isNetnsGone: true })
     const { stdout } = await map('--state-dir', stateDir, '--pod', 'telco/upf-0')
     assert.ok(stdout.includes('container new</text>'), stdout)
-    assert.ok(stdout.includes('>eth0  bridge</text>'))
+    assert.match(stdout, />eth0<\/text>\n<text [^>]*>bridge<\/text>/)
     assert.ok(stdout.includes('>ready after 62 ms</text>'))
   })
 

@@ -126,8 +126,8 @@ spec('a map as SVG', (it) => {
 
   it('has a title, a description, both colour schemes, and nothing from elsewhere', () => {
     const svg = renderSvg(drawMap(sampleMap(3)))
-    assert.match(svg, /<title id="title">Networks of this node<\/title>/)
-    assert.match(svg, /<desc id="description">3 pods .*telco\/telco-0: eth0 on cluster/)
+    assert.match(svg, /<title id="plexus-title">Networks of this node<\/title>/)
+    assert.match(svg, /<desc id="plexus-description">3 pods .*telco\/telco-0: eth0 on cluster/)
     assert.match(svg, /@media \(prefers-color-scheme:dark\)/)
     assert.not.match(
       svg.replace('http://www.w3.org/2000/svg', ''),

@@ -44,7 +44,7 @@ source <(plexus completion zsh); words=(${quoted}); CURRENT=${words.length + 1};
     assert.equal(await zsh(['list', '-o', '']), ['table:', 'json:', 'yaml:'])
     assert.equal(await zsh(['list', '--output=j']), ['--output=json:'])
     assert.equal(await zsh(['show', '--state-dir', stateDir, '']), ['telco/upf-0:'])
-    assert.equal(await zsh(['validate', '']), ['files '])
+    assert.equal(await zsh(['validate', '']), ['files'])
     assert.equal(await zsh(['list', '--state-dir', '']), ['files -/'])
   })
 

@@ -12,7 +12,7 @@ const execute = promisify(execFile)
 export type ColourScheme = 'light' | 'dark'
 
 /** One text as the browser has laid it out, in pixels of the page. */
-export interface MeasuredText {
+interface MeasuredText {
   readonly text: string
   readonly x: number
   readonly y: number
