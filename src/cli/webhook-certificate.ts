@@ -4,7 +4,7 @@ import { ipFamily } from '../cni/address.ts'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import { makeCertificate } from '../webhook/self-made-certificate.ts'
 import { UsageError } from './failure.ts'
 

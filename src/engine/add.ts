@@ -109,7 +109,6 @@ async function attachPod(
   spared: Set<number>,
 ): Promise<AddOutcome & { readonly complete: CompleteMeta }> {
   const { request, conf, now, store, warn } = context
-  const begin = now()
   const missing = [...leftOut]
   for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
   const started = new Set<number>()
@@ -182,7 +181,7 @@ async function attachPod(
     ...(replaces === undefined ? {} : { replaces }),
     calls,
     warnings: [],
-    durationMs: now() - begin,
+    durationMs: now() - context.startedAt,
   }
   open.complete(complete as unknown as JsonObject)
   return { result, networkStatus, complete }

@@ -46,7 +46,7 @@ export interface RemoteExecutor extends Executor {
 }
 
 /** What a plugin's environment says of a call. */
-export type ExpectedCall = Pick<DelegateCall, 'containerId' | 'netns' | 'ifName' | 'args'>
+type ExpectedCall = Pick<DelegateCall, 'containerId' | 'netns' | 'ifName' | 'args'>
 
 interface Waiting<T> {
   resolve(value: T): void

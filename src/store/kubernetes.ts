@@ -15,7 +15,6 @@ import { type Informer, type InformerLimits, openInformer } from './kubernetes-i
 import { METADATA, toNad, toNamespace, toPod } from './kubernetes-objects.ts'
 import { isPassing, toLookupError } from './lookup-error.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
-import { listNads, type NadLister } from './nad-list.ts'
 import { type NodeView, openNodeView } from './node-view.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
@@ -53,7 +52,7 @@ export interface KubernetesLimits extends InformerLimits {
 }
 
 /** A {@link ClusterStore} that may follow the cluster. */
-export interface KubernetesStore extends ClusterStore, NadLister {
+export interface KubernetesStore extends ClusterStore {
   /** Why the caches may be behind at the moment, if they may. */
   readonly fault: string | undefined
   /** Whether pods and NADs were listed once. */
@@ -130,7 +129,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           limits,
           path: `${NAD_GROUP}/${NADS}`,
           right: `list and watch on ${NADS}`,
-          pageSize: NAD_PAGE,
+          pageSize: PAGE,
           parse: toNad,
           changed: (key, nad) => {
             missing.delete(key)
@@ -252,12 +251,13 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
         limits,
         path: '/api/v1/namespaces',
         accept: METADATA,
+        right: 'list and watch on namespaces',
         pageSize: PAGE,
         parse: toNamespace,
         report: report('namespaces'),
       })
     }
-    const cached = namespaces?.get(namespace)
+    const cached = followed(namespaces, namespace)
     if (cached !== undefined) return cached.labels
     const path = `/api/v1/namespaces/${namespace}`
     try {
@@ -325,18 +325,9 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
-  const lookUp = async <T>(what: string, right: string, ask: () => Promise<T>): Promise<T> => {
-    try {
-      return await ask()
-    } catch (error) {
-      throw toLookupError(error, what, right, client.server)
-    }
-  }
-
   return {
     pod: findPod,
     nad: findNad,
-    nads: () => lookUp('networks', `list on ${NADS}`, () => listNads(client, limits.readMs, stop.signal)),
     namespaceLabels: findNamespaceLabels,
     publish,
     // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server

@@ -6,9 +6,9 @@ import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
 import { type Namespace, parseNamespace } from '../network/namespace.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
+import type { KubernetesLists } from './kubernetes-lists.ts'
 import { manifestSignature, readManifestFiles } from './manifest-files.ts'
 import { parseManifests } from './manifest-parsing.ts'
-import type { NadLister } from './nad-list.ts'
 import { readStatus, removeStatus, writeStatus } from './status-files.ts'
 
 /** Where an embedded store reads and writes. */
@@ -39,7 +39,10 @@ interface ManifestObjects {
  * is wrong or there twice, and for one that is not found while some file is not understood, since it may
  * be in there. Another pod's broken manifest stops nobody. Publishing and taking back need no manifest.
  */
-export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore & NadLister {
+export function manifestStore({
+  manifests,
+  stateDir,
+}: ManifestStoreOptions): ClusterStore & Pick<KubernetesLists, 'nads'> {
   const paths = typeof manifests === 'string' ? [manifests] : manifests
   let loading: Promise<ManifestObjects> | undefined
   let signature: string | undefined
@@ -64,7 +67,7 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
     nads: async () => {
       const { nads, objectFaults, faults } = await load()
-      return { nads: [...nads.values()], faults: [...faults, ...[...objectFaults.values()].flat()] }
+      return { objects: [...nads.values()], faults: [...faults, ...[...objectFaults.values()].flat()] }
     },
     namespaceLabels: async (namespace) => find(await load(), 'namespaces', 'Namespace', namespace)?.labels,
     publish: async (publication) => {

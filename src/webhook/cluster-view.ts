@@ -1,11 +1,11 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { NETWORK_STATUS_ANNOTATION } from '../network/annotations.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { Namespace } from '../network/namespace.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import { ApiError, apiClient } from '../store/kubernetes-client.ts'
 import type { CredentialSource } from '../store/kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from '../store/kubernetes-informer.ts'
@@ -64,7 +64,13 @@ export function openClusterView({ credentials, conf, warn, ...options }: Cluster
   ): Informer<T> =>
     openInformer<T>({
       ...rest,
-      ...{ client, limits, path, pageSize: PAGE },
+      ...{
+        client,
+        limits,
+        path,
+        pageSize: PAGE,
+        right: `list and watch on ${path.slice(path.lastIndexOf('/') + 1)}`,
+      },
       report: (fault) =>
         warn(fault === undefined ? `${what} are followed again` : `${what} cannot be followed: ${fault}`),
     })
