@@ -292,6 +292,31 @@ spec('plexus install --replace-multus', (it) => {
     }
   })
 
+  it('reads Multus’s list, its daemon’s configuration beside it, or another file that is named', async () => {
+    const { node, replace } = scene(await stubNode())
+    const { confDir } = node
+    rmSync(join(confDir, '00-multus.conf'))
+    const multus = { type: 'multus', namespaceIsolation: true, globalNamespaces: 'a' }
+    const list = { cniVersion: '1.0.0', name: 'multus-cni-network', plugins: [multus] }
+    writeFileSync(join(confDir, '00-multus.conflist'), JSON.stringify(list))
+    const keysOf = async (...more: string[]): Promise<unknown[]> => {
+      const { daemonConf } = reportOf(await replace(...more))
+      return [daemonConf.namespaceIsolation, daemonConf.globalNamespaces, daemonConf.multusNamespace]
+    }
+    assert.equal(await keysOf(), [true, 'a', undefined])
+    mkdirSync(join(confDir, 'multus.d'))
+    const daemonConfig = join(confDir, 'multus.d/daemon-config.json')
+    writeFileSync(daemonConfig, JSON.stringify({ globalNamespaces: 'b', chrootDir: '/hostroot' }))
+    assert.equal(await keysOf(), [true, 'b', undefined])
+    const other = join(tempDir('configmap'), 'daemon-config.json')
+    writeFileSync(other, JSON.stringify({ multusNamespace: 'net' }))
+    assert.equal(await keysOf('--multus-conf', other), [true, 'a', 'net'])
+    writeFileSync(other, '{"namespaceIsolation": "yes"}')
+    const wrong = await replace('--multus-conf', other)
+    assert.is(wrong.status, 1)
+    assert.match(wrong.stderr, '/namespaceIsolation must be')
+  })
+
   it('options of its own are refused without it', async () => {
     const run = await runCli(['install', '--no-fallback', '--config', '/nonexistent'])
     assert.is(run.status, 2)
