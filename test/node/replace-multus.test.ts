@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, w
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
+import { openJournalDir } from '../../src/journal/journal.ts'
 import { referenceCalls } from '../plugin/reference-library.ts'
 import { stubNode } from '../plugin/stub-node.ts'
 import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
@@ -161,6 +162,9 @@ spec('plexus install --replace-multus', (it) => {
     await attachAsMultus(node, pod, networks, { ...folders, path })
     const attached = node.calls().length
     reportOf(await replace('--plugin-dir', node.binDir))
+    const lookup = openJournalDir(node.stateDir).lookup({ containerId: pod.containerId, ifName: 'eth0' })
+    assert.ok(lookup.state === 'intact')
+    assert.ok(lookup.record.isPublished, 'what Multus has told the cluster of the pod stays')
     const shown = await runCli(['show', 'default/pod-a', '--state-dir', node.stateDir, '-o', 'json'])
     assert.match(shown.stdout, '"network": "n6"')
     assert.is((await pod.run('DEL', { executable: shim, path: [] })).status, 0)
