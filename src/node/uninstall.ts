@@ -37,11 +37,13 @@ export interface UninstallReport {
   readonly restored: readonly string[]
   /** Recorded sandboxes that somebody still has to delete. */
   readonly remaining: readonly RemainingSandbox[]
-  /** Why it cannot be finished now, though no sandbox is left. */
+  /** What else keeps it from being finished. */
   readonly obstacle: string | undefined
 }
 
 const ROUND_MS = 1000
+const NOT_ON_NODE =
+  'this is not the node itself, where pods that are gone could be undone: run it there, or by "nsenter -t 1 -m -n"'
 /** A daemon that was about to write the list when the mark came has done so by then. */
 const SETTLE_MS = 300
 const LOCK_TIMEOUT_MS = 10_000
@@ -84,7 +86,9 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
     }
     if (options.canUndo) await undoDeadSandboxes(options)
     const remaining = remainingSandboxes(stateDir)
-    const obstacle = remaining.length === 0 ? await finish(options, removed) : undefined
+    const isElsewhere = remaining.length > 0 && !options.canUndo
+    const obstacle =
+      remaining.length === 0 ? await finish(options, removed) : isElsewhere ? NOT_ON_NODE : undefined
     const isDone = remaining.length === 0 && obstacle === undefined
     const isInstalledAgain = !isDone && !existsSync(join(stateDir, UNINSTALLING_FILE))
     if (isDone || isInstalledAgain || performance.now() >= deadline) {

@@ -218,6 +218,19 @@ spec('plexus uninstall', (it) => {
     await daemon.stop()
   })
 
+  it('from a container nothing is undone: what is not seen there may be alive', async () => {
+    const { node, daemon, uninstall, call } = await scene()
+    const pod = await node.pod()
+    assertAdded(await call(pod, 'ADD'))
+    await daemon.stop()
+    await pod.netns.delete()
+    const { isDone, obstacle } = reportOf(await uninstall('--host-bin-dir', '/opt/cni/bin'), 1)
+    assert.is(isDone, false)
+    assert.match(String(obstacle), 'nsenter -t 1 -m -n')
+    assert.is(leases(node.leaseDir).length, 3)
+    assert.is(reportOf(await uninstall(), 0).isDone, true)
+  })
+
   it('what is not ours stays where it is', async () => {
     const { daemon, node, uninstall, args } = await scene()
     const stateDir = args()[4] ?? ''

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, w
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
+import { openJournalDir } from '../../src/journal/journal.ts'
 import { referenceCalls } from '../plugin/reference-library.ts'
 import { stubNode } from '../plugin/stub-node.ts'
 import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
@@ -161,6 +162,9 @@ spec('plexus install --replace-multus', (it) => {
     await attachAsMultus(node, pod, networks, { ...folders, path })
     const attached = node.calls().length
     reportOf(await replace('--plugin-dir', node.binDir))
+    const lookup = openJournalDir(node.stateDir).lookup({ containerId: pod.containerId, ifName: 'eth0' })
+    assert.ok(lookup.state === 'intact')
+    assert.ok(lookup.record.isPublished, 'what Multus has told the cluster of the pod stays')
     const shown = await runCli(['show', 'default/pod-a', '--state-dir', node.stateDir, '-o', 'json'])
     assert.match(shown.stdout, '"network": "n6"')
     assert.is((await pod.run('DEL', { executable: shim, path: [] })).status, 0)
@@ -290,6 +294,31 @@ spec('plexus install --replace-multus', (it) => {
     ]) {
       assert.match(text, `${line}\n`)
     }
+  })
+
+  it('reads Multus’s list, its daemon’s configuration beside it, or another file that is named', async () => {
+    const { node, replace } = scene(await stubNode())
+    const { confDir } = node
+    rmSync(join(confDir, '00-multus.conf'))
+    const multus = { type: 'multus', namespaceIsolation: true, globalNamespaces: 'a' }
+    const list = { cniVersion: '1.0.0', name: 'multus-cni-network', plugins: [multus] }
+    writeFileSync(join(confDir, '00-multus.conflist'), JSON.stringify(list))
+    const keysOf = async (...more: string[]): Promise<unknown[]> => {
+      const { daemonConf } = reportOf(await replace(...more))
+      return [daemonConf.namespaceIsolation, daemonConf.globalNamespaces, daemonConf.multusNamespace]
+    }
+    assert.equal(await keysOf(), [true, 'a', undefined])
+    mkdirSync(join(confDir, 'multus.d'))
+    const daemonConfig = join(confDir, 'multus.d/daemon-config.json')
+    writeFileSync(daemonConfig, JSON.stringify({ globalNamespaces: 'b', chrootDir: '/hostroot' }))
+    assert.equal(await keysOf(), [true, 'b', undefined])
+    const other = join(tempDir('configmap'), 'daemon-config.json')
+    writeFileSync(other, JSON.stringify({ multusNamespace: 'net' }))
+    assert.equal(await keysOf('--multus-conf', other), [true, 'a', 'net'])
+    writeFileSync(other, '{"namespaceIsolation": "yes"}')
+    const wrong = await replace('--multus-conf', other)
+    assert.is(wrong.status, 1)
+    assert.match(wrong.stderr, '/namespaceIsolation must be')
   })
 
   it('options of its own are refused without it', async () => {
