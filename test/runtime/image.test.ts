@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { promisify } from 'node:util'
@@ -127,7 +127,7 @@ async function imageNode(archive: string): Promise<ImageNode> {
       const volume = volumes.find((one: { name: string }) => one.name === name)
       // Nothing of this test asks an API server.
       if (volume.projected !== undefined) return []
-      const options = `rbind,${readOnly === true ? 'ro' : 'rw'}`
+      const options = `rbind:${readOnly === true ? 'ro' : 'rw'}`
       return [
         '--mount',
         `type=bind,src=${volume.hostPath?.path ?? config},dst=${mountPath},options=${options}`,
@@ -161,9 +161,10 @@ async function imageNode(archive: string): Promise<ImageNode> {
     async pidOf(id) {
       const line = (await ctr('tasks', 'list')).split('\n').find((one) => one.startsWith(`${id} `))
       const inside = line?.split(/ +/)[1]
-      // Processes have another number in the enclosure.
-      const pids = await execFileAsync('sh', ['-c', `grep -l "^NSpid:.*\t${inside}\t1$" /proc/[0-9]*/status`])
-      return Number(/\d+/.exec(pids.stdout)?.[0])
+      // In the enclosure a process has another number, which other enclosures have as well.
+      const found = readdirSync('/proc').find((pid) => isProcess(pid, `\t${inside}\t1\n`))
+      assert.ok(found !== undefined, `no process has number ${inside}`)
+      return Number(found)
     },
     log: (id) => (existsSync(join(dir, `${id}.log`)) ? readFileSync(join(dir, `${id}.log`), 'utf8') : ''),
     async stop(id) {
@@ -182,6 +183,21 @@ async function imageNode(archive: string): Promise<ImageNode> {
     async close() {
       await containerd.end('SIGTERM')
     },
+  }
+}
+
+/** Whether it is one of our containers' first processes, with these last numbers. */
+function isProcess(pid: string, numbers: string): boolean {
+  if (!/^\d+$/.test(pid)) return false
+  try {
+    const isOurs = readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('/usr/lib/plexus/dist/')
+    return (
+      isOurs &&
+      /^NSpid:.*\n/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0].endsWith(numbers) === true
+    )
+  } catch {
+    // It has ended meanwhile.
+    return false
   }
 }
 
@@ -253,8 +269,9 @@ spec('the image', (it) => {
     await node.complete('install')
 
     const ready = async (): Promise<void> => {
-      const get = ['busybox', 'wget', '-q', '-O', '-', '-T', '5', 'http://127.0.0.1:9097/readyz']
-      assert.match(await run(get[0] ?? '', get.slice(1)), /^ready/)
+      const ask =
+        "fetch('http://127.0.0.1:9097/readyz').then(async (answer) => console.log(await answer.text()))"
+      assert.match(await run(process.execPath, ['-e', ask]), /^ready/)
     }
     const daemon = await node.start('daemon')
     await eventually(async () => {
@@ -300,9 +317,9 @@ spec('the image', (it) => {
     // The one that takes over runs beside it for a while, as with maxSurge.
     const next = await node.start('daemon', 'next')
     await eventually(() => assert.match(node.log(next), 'daemon is ready'), 30_000)
-    await eventually(() => assert.match(node.log(daemon), 'another daemon has taken over'))
+    await eventually(() => assert.match(node.log(daemon), 'another daemon has taken over'), 20_000)
     assert.is(await node.stop(daemon), 0)
-    await eventually(ready)
+    await eventually(ready, 20_000)
     await add('second')
     for (const id of ['first', 'second']) {
       await call('DEL', id)
@@ -312,7 +329,7 @@ spec('the image', (it) => {
 
     const keeper = await node.start('keep-shim')
     await run('rm', ['/opt/cni/bin/plexus'])
-    await eventually(() => assert.ok(existsSync(inBin('plexus'))), 10_000)
+    await eventually(() => assert.ok(existsSync(inBin('plexus'))), 30_000)
     await node.stop(keeper)
     assert.is(await node.stop(next), 0)
     assert.ok(existsSync(join(node.enclosure.root, 'etc/cni/net.d/00-plexus.conflist')))
@@ -324,6 +341,6 @@ async function eventuallyGet(get: () => Promise<string>): Promise<string> {
   let got = ''
   await eventually(async () => {
     got = await get()
-  })
+  }, 20_000)
   return got
 }
