@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import type { Sandbox } from '../rig/containerd.ts'
 import { eventually } from '../rig/daemon.ts'
 import { spec } from '../spec.ts'
 import { CLUSTER_FILE, interfacesOf, RELEASES, runtimeNode } from './scene.ts'
@@ -37,6 +38,43 @@ spec('changes while pods come and go', (it) => {
       })
       await replacing
       assert.ok(takeOvers >= 2, `${takeOvers} take-overs`)
+      await node.close(daemon)
+    })
+
+    it(`${release}: ${CHURNED} pods while the daemon is killed again and again: each starts in the end, and nothing stays`, async () => {
+      const node = await runtimeNode(release, { shim: { delWait: '0' } })
+      const { containerd } = node
+      let daemon = await node.up()
+      const names = Array.from({ length: CHURNED }, (_, number) => `pod-${number}`)
+      let started = 0
+      let kills = 0
+      const work = async (): Promise<void> => {
+        for (let name = names.shift(); name !== undefined; name = names.shift()) {
+          const pod = node.writePod({ name, networks: 'data,edge' })
+          let sandbox: Sandbox | undefined
+          for (let attempt = 0; sandbox === undefined; attempt++) {
+            sandbox = await containerd.run(pod, { attempt }).catch((error: Error) => {
+              assert.match(error.message, /the plexus daemon was lost while plugins ran/)
+              return undefined
+            })
+          }
+          started += 1
+          assert.is((await interfacesOf(sandbox)).length, 3)
+          await sandbox.remove()
+        }
+      }
+      const working = Promise.all(Array.from({ length: WORKERS }, work))
+      // Each lives until it has served some, so that there is an end; the other workers' requests are under way then.
+      for (let next = 3; next < CHURNED; next += 3) {
+        await Promise.race([working, eventually(() => assert.ok(started >= next), 60_000)])
+        daemon.kill('SIGKILL')
+        await daemon.ended
+        kills += 1
+        daemon = await node.start()
+      }
+      await working
+      assert.ok(kills > 10, `killed ${kills} times`)
+      for (const id of await containerd.sandboxes()) await containerd.remove(id)
       await node.close(daemon)
     })
 
