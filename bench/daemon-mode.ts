@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -10,8 +10,22 @@ const START_LIMIT_MS = 10_000
 const SCRAPE_LIMIT_MS = 5000
 const SERIES = 'plexus_event_loop_delay_seconds'
 
-/** The shim in front of a daemon of its own. @param conf Further keys of the daemon's configuration. */
-export function daemonMode(name: string, context: ModeContext, conf: object = {}): Mode {
+/** What of a daemon is not the usual. */
+interface DaemonOptions {
+  /** Further keys of its configuration. */
+  readonly conf?: object
+  /** Variables beside those of the benchmark. */
+  readonly env?: Readonly<Record<string, string>>
+  /** A file for its log, which else goes nowhere. */
+  readonly log?: string
+}
+
+/** The shim in front of a daemon of its own. */
+export function daemonMode(
+  name: string,
+  context: ModeContext,
+  { conf, env, log }: DaemonOptions = {},
+): Mode & { readonly shim: string } {
   const { workload, plexus } = context
   const dir = join(workload.dir, name)
   const shim = join(dir, 'bin', 'plexus')
@@ -21,6 +35,7 @@ export function daemonMode(name: string, context: ModeContext, conf: object = {}
   let seen: Buckets = []
   return {
     name,
+    shim,
     async start() {
       mkdirSync(join(dir, 'bin'), { recursive: true, mode: 0o700 })
       copyFileSync(join(plexus, '../../dist/native/plexus'), shim)
@@ -32,7 +47,12 @@ export function daemonMode(name: string, context: ModeContext, conf: object = {}
       const metricsAddress = `127.0.0.1:${metricsPort}`
       const file = join(dir, 'daemon.json')
       writeFileSync(file, JSON.stringify({ socket, stateDir, metricsAddress, ...conf }))
-      daemon = spawn(plexus, ['daemon', '--config', file], { stdio: 'ignore' })
+      const logFd = log === undefined ? undefined : openSync(log, 'w', 0o600)
+      daemon = spawn(plexus, ['daemon', '--config', file], {
+        stdio: ['ignore', 'ignore', logFd ?? 'ignore'],
+        env: { ...process.env, ...env },
+      })
+      if (logFd !== undefined) closeSync(logFd)
       const end = performance.now() + START_LIMIT_MS
       while (!existsSync(socket)) {
         if (performance.now() > end) throw new Error('the daemon does not listen')

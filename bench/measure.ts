@@ -127,7 +127,7 @@ async function runBlock(
   const cpuBeforeMs = service && cpuMs(service.pid)
   const outcome = await runner.run(programs)
   // What a daemon does after its answer is its cost as well.
-  await delay(SETTLE_MS)
+  await delay(mode.settleMs ?? SETTLE_MS)
   const cpuAfterMs = service && cpuMs(service.pid)
   const loopDelay = isAsked ? await service.loopDelay() : undefined
   if (isAsked) await delay(SETTLE_MS)

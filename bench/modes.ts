@@ -1,4 +1,5 @@
 import { daemonMode } from './daemon-mode.ts'
+import { KUBERNETES, kubernetesMode } from './kubernetes-mode.ts'
 import type { Recording } from './recording.ts'
 import type { Program } from './runner.ts'
 import { type BenchPod, pluginCall, type Verb, type Workload } from './workload.ts'
@@ -26,6 +27,8 @@ export interface Mode {
   /** It is left out when more pods are started at once. */
   readonly mostAtOnce?: number
   readonly service?: Service
+  /** How long its service works on after its answers; by default a moment. */
+  readonly settleMs?: number
   /** Called before its first block, outside the clock. */
   start?(): Promise<void>
   /** Called once, whatever happened. */
@@ -59,9 +62,13 @@ export const MODES: Readonly<Record<string, (context: ModeContext) => Mode>> = {
     ],
   }),
   daemon: (context) => daemonMode('daemon', context),
-  'daemon-parallel': (context) => daemonMode('daemon-parallel', context, { parallel: true }),
+  'daemon-parallel': (context) => daemonMode('daemon-parallel', context, { conf: { parallel: true } }),
+  [KUBERNETES]: kubernetesMode,
   'limit-aa': (context) => delegatesAlone('limit-aa', context),
 }
+
+/** Modes that are measured unless others are asked for: what needs an API server is not. */
+export const USUAL_MODES = Object.keys(MODES).filter((name) => name !== KUBERNETES)
 
 /** The mode that the others are compared with; always measured. */
 export const LIMIT = 'limit'

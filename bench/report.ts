@@ -1,4 +1,5 @@
 import type { Growth } from './growth.ts'
+import { KUBERNETES, type KubernetesCost } from './kubernetes-mode.ts'
 import type { ResultRow } from './measure.ts'
 import type { LoopDelay } from './modes.ts'
 import type { ShimCost } from './shim.ts'
@@ -6,7 +7,7 @@ import type { StartupRow } from './startup.ts'
 import { formatEstimate } from './statistics.ts'
 import type { Target } from './targets.ts'
 
-/** What the daemon of the mode `daemon` cost. */
+/** What the daemon of a mode cost. */
 export interface DaemonCost {
   /** Some seconds after its start, before its first request. */
   readonly idleRssMiB: number | null
@@ -26,13 +27,15 @@ export interface Report {
   readonly results: readonly ResultRow[]
   readonly startup: readonly StartupRow[]
   readonly daemon?: DaemonCost
+  readonly kubernetes?: DaemonCost & KubernetesCost
   readonly growth?: Growth
   readonly shim?: ShimCost
   readonly targets: readonly Target[]
 }
 
 /** All of it as Markdown tables, which are also readable as they are. */
-export function formatReport({ results, startup, daemon, growth, shim, targets }: Report): string {
+export function formatReport(report: Report): string {
+  const { results, startup, daemon, kubernetes, growth, shim, targets } = report
   const lines = table(
     2,
     [
@@ -58,7 +61,16 @@ export function formatReport({ results, startup, daemon, growth, shim, targets }
     ['start to end of', 'p50 ms', 'p90 ms'],
     startup.map(({ program, p50Ms, p90Ms }) => [program, p50Ms.toFixed(1), p90Ms.toFixed(1)]),
   )
-  const costs = table(1, ['cost', 'measured'], [...daemonLines(daemon), ...shimLines(shim)])
+  const costs = table(
+    1,
+    ['cost', 'measured'],
+    [
+      ...daemonLines('daemon', daemon),
+      ...daemonLines(KUBERNETES, kubernetes),
+      ...kubernetesLines(kubernetes),
+      ...shimLines(shim),
+    ],
+  )
   const points = table(
     0,
     ['ADD/DEL cycles', 'daemon MiB'],
@@ -75,17 +87,35 @@ export function formatReport({ results, startup, daemon, growth, shim, targets }
 
 const HEAD_LINES = 2
 
-function daemonLines(cost: DaemonCost | undefined): string[][] {
+function daemonLines(name: string, cost: DaemonCost | undefined): string[][] {
   if (cost === undefined) return []
   const { p50, p90, p99, max } = cost.eventLoopDelayMs ?? { p50: null, p90: null, p99: null, max: null }
   return [
-    ['daemon, MiB at idle', `${cost.idleRssMiB ?? '-'}`],
-    [`daemon, MiB after ${cost.requests} requests`, `${cost.afterRssMiB ?? '-'}`],
-    [`daemon, CPU ms of an ADD, ${cost.concurrency} at once`, `${cost.cpuMsPerAdd ?? '-'}`],
+    [`${name}, MiB at idle`, `${cost.idleRssMiB ?? '-'}`],
+    [`${name}, MiB after ${cost.requests} requests`, `${cost.afterRssMiB ?? '-'}`],
+    [`${name}, CPU ms of an ADD, ${cost.concurrency} at once`, `${cost.cpuMsPerAdd ?? '-'}`],
     [
-      `daemon, event-loop delay ms, ${cost.concurrency} at once, p50 / p90 / p99 / max`,
+      `${name}, event-loop delay ms, ${cost.concurrency} at once, p50 / p90 / p99 / max`,
       [p50, p90, p99, max].map((value) => value ?? '-').join(' / '),
     ],
+  ]
+}
+
+function kubernetesLines(cost: KubernetesCost | undefined): string[][] {
+  if (cost === undefined) return []
+  const { calls, crowd } = cost
+  const { wholeMs, turnMs, delegatesMs, ownMs } = crowd
+  const all = [wholeMs, turnMs, delegatesMs, ownMs]
+  return [
+    [
+      `API calls for ${calls.adds} ADDs: reads / patches of pods / events`,
+      [calls.reads, calls.patches, calls.events].join(' / '),
+    ],
+    ...(['p50', 'p99'] as const).map((part) => [
+      `${crowd.pods} pods × ${crowd.networks} networks, ms of an ADD, ${part}: whole / turn / delegates / own`,
+      all.map((spread) => spread[part] ?? '-').join(' / '),
+    ]),
+    [`${crowd.pods} pods × ${crowd.networks} networks, errors`, String(crowd.errors)],
   ]
 }
 

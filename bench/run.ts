@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util'
 import { CHAOS_HELP, chaos } from './chaos.ts'
 import { compile } from './compile.ts'
 import { measureGrowth } from './growth.ts'
+import { KUBERNETES, type KubernetesMode } from './kubernetes-mode.ts'
 import { measure, type ResultRow } from './measure.ts'
-import { LIMIT, MODES, type Mode } from './modes.ts'
+import { LIMIT, MODES, type Mode, USUAL_MODES } from './modes.ts'
 import { rssMiB } from './process-cost.ts'
 import { record } from './recording.ts'
 import { type DaemonCost, formatReport, type Report } from './report.ts'
@@ -32,7 +33,8 @@ beside the delegates alone. Needs root; works in network namespaces of its own.
 
   --json               one JSON document on stdout instead of tables
   --concurrency LIST   how many pods at once (1,8,30); at more than 30 without standalone
-  --modes LIST         of ${Object.keys(MODES).join(', ')} (all; ${LIMIT} is always among them)
+  --modes LIST         of ${Object.keys(MODES).join(', ')}
+                       (all but ${KUBERNETES}; ${LIMIT} is always among them)
   --rounds N           blocks of each mode (80 of one pod, 20 of eight, 12 of thirty and more);
                        standalone has a quarter of them
   --memory N           also the daemon's memory over N ADDs and DELs with delegates that do nothing
@@ -56,7 +58,7 @@ function parseOptions(): BenchOptions | undefined {
     options: {
       json: { type: 'boolean', default: false },
       concurrency: { type: 'string', default: '1,8,30' },
-      modes: { type: 'string', default: Object.keys(MODES).join(',') },
+      modes: { type: 'string', default: USUAL_MODES.join(',') },
       rounds: { type: 'string' },
       memory: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -109,11 +111,13 @@ async function runBench(options: BenchOptions, dir: string, signal: AbortSignal)
       await mode.start?.()
     }
     const daemon = modes.find(({ name }) => name === DAEMON)
+    const kubernetes = modes.find((mode): mode is KubernetesMode => mode.name === KUBERNETES)
     const idle = delay(IDLE_MS)
     say('start-up')
     const startup = await measureStartup(runner, PLEXUS, options.rounds ?? 30)
     await idle
     const idleRssMiB = readRss(daemon)
+    const kubernetesIdleRssMiB = readRss(kubernetes)
     const results: ResultRow[] = []
     let requests = 0
     for (const concurrency of options.concurrencies) {
@@ -123,7 +127,15 @@ async function runBench(options: BenchOptions, dir: string, signal: AbortSignal)
       // ADD and DEL, and the round that is thrown away.
       requests += 2 * concurrency * (rounds + 1)
     }
-    const cost = daemon && costOf(results, { idleRssMiB, afterRssMiB: readRss(daemon), requests })
+    const cost = daemon && costOf(DAEMON, results, { idleRssMiB, afterRssMiB: readRss(daemon), requests })
+    const kubernetesCost = kubernetes && {
+      ...costOf(KUBERNETES, results, {
+        idleRssMiB: kubernetesIdleRssMiB,
+        afterRssMiB: readRss(kubernetes),
+        requests,
+      }),
+      ...(await kubernetes.measureCost(runner, say)),
+    }
     const shim = daemon && (await measureShim(runner, workload, SHIM, daemon))
     const cycles = options.memoryCycles
     if (cycles !== undefined) say(`memory over ${cycles} cycles`)
@@ -132,6 +144,7 @@ async function runBench(options: BenchOptions, dir: string, signal: AbortSignal)
       results,
       startup,
       ...(cost === undefined ? {} : { daemon: cost }),
+      ...(kubernetesCost === undefined ? {} : { kubernetes: kubernetesCost }),
       ...(growth === undefined ? {} : { growth }),
       ...(shim === undefined ? {} : { shim }),
     }
@@ -147,10 +160,11 @@ function readRss(mode: Mode | undefined): number | null {
 }
 
 function costOf(
+  mode: string,
   results: readonly ResultRow[],
   memory: Pick<DaemonCost, 'idleRssMiB' | 'afterRssMiB' | 'requests'>,
 ): DaemonCost {
-  const adds = results.filter(({ mode, verb }) => mode === DAEMON && verb === 'ADD')
+  const adds = results.filter((row) => row.mode === mode && row.verb === 'ADD')
   const most = Math.max(...adds.map(({ concurrency }) => concurrency))
   const row =
     adds.find(({ concurrency }) => concurrency === CROWD) ?? adds.find((one) => one.concurrency === most)

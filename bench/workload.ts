@@ -28,7 +28,8 @@ export interface Workload {
   pod(index: number): BenchPod
 }
 
-const NAMESPACE = 'bench'
+/** Of the pods and of all networks but the default one. */
+export const NAMESPACE = 'bench'
 const PLUGIN_DIRS = ['/usr/lib/cni', '/usr/libexec/cni', '/opt/cni/bin']
 
 /** @throws {Error} When the CNI plugins are not installed. */
@@ -77,19 +78,26 @@ export function makeWorkload(dir: string, pluginDir: string): Workload {
   }
 }
 
-/** How a runtime calls Plexus for a pod. @param extra Further keys of the net-conf. */
+/** How a runtime calls Plexus for a pod. */
 export function pluginCall(
   workload: Workload,
   verb: Verb,
   pod: BenchPod,
-  call: { readonly executable: string; readonly manifests: string; readonly pluginDir?: string },
+  call: {
+    readonly executable: string
+    /** Without it pods and networks are those of a cluster. */
+    readonly manifests?: string
+    readonly pluginDir?: string
+    /** The pod's UID, if it is not its name. */
+    readonly uid?: string | undefined
+  },
 ): Program {
   const conf = {
     cniVersion: '1.0.0',
     name: 'bench',
     type: 'plexus',
     stateDir: join(workload.dir, 'state'),
-    manifests: call.manifests,
+    ...(call.manifests === undefined ? {} : { manifests: call.manifests }),
     delegates: [networkConf(workload.dir, 'bridge', 0)],
   }
   return {
@@ -100,18 +108,20 @@ export function pluginCall(
       CNI_CONTAINERID: pod.containerId,
       CNI_NETNS: pod.netns,
       CNI_IFNAME: 'eth0',
-      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${NAMESPACE};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId};K8S_POD_UID=${pod.name}`,
+      CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${NAMESPACE};K8S_POD_NAME=${pod.name};K8S_POD_INFRA_CONTAINER_ID=${pod.containerId};K8S_POD_UID=${call.uid ?? pod.name}`,
       CNI_PATH: call.pluginDir ?? workload.pluginDir,
     },
     stdin: JSON.stringify(conf),
   }
 }
 
-function podName(index: number): string {
+/** Name of a pod in a block. */
+export function podName(index: number): string {
   return `pod-${String(index).padStart(4, '0')}`
 }
 
-function networkConf(dir: string, type: 'bridge' | 'macvlan', index: number): object {
+/** A network of its own subnet and bridge. */
+export function networkConf(dir: string, type: 'bridge' | 'macvlan', index: number): object {
   const link =
     type === 'bridge' ? { bridge: `bench${index}`, isGateway: true } : { master: 'uplink0', mode: 'bridge' }
   return {
@@ -123,6 +133,11 @@ function networkConf(dir: string, type: 'bridge' | 'macvlan', index: number): ob
   }
 }
 
+/** What each pod gets beside the default network. */
+export function podNetworks(dir: string): Readonly<Record<string, object>> {
+  return { data: networkConf(dir, 'macvlan', 1), storage: networkConf(dir, 'bridge', 2) }
+}
+
 function networks(dir: string): string {
   const nad = (name: string, conf: object): string => `---
 apiVersion: k8s.cni.cncf.io/v1
@@ -131,7 +146,9 @@ metadata: { name: ${name}, namespace: ${NAMESPACE} }
 spec:
   config: '${JSON.stringify(conf)}'
 `
-  return nad('data', networkConf(dir, 'macvlan', 1)) + nad('storage', networkConf(dir, 'bridge', 2))
+  return Object.entries(podNetworks(dir))
+    .map(([name, conf]) => nad(name, conf))
+    .join('')
 }
 
 function pod(index: number): string {

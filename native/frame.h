@@ -32,8 +32,13 @@ enum {
   KIND_ATTEMPTED = 38,
 };
 
-/* When a call of a burst starts. */
-enum { MODE_NOW = 0, MODE_AFTER_SUCCESS = 1, MODE_AFTER_END = 2, MODE_MASK = 3, MODE_TELL_AT_ONCE = 4 };
+/* When a call of a burst starts: at once, after the one before it succeeded or ended, or with it, unless that one is dropped. */
+enum { MODE_NOW = 0, MODE_AFTER_SUCCESS = 1, MODE_AFTER_END = 2, MODE_WITH = 3, MODE_ORDER = 3 };
+/*
+ * Added to it: exits are told when they come; the plugin does nothing without its input and may start up before its
+ * turn; it stays on one processor; this is no call yet but lets the plugin of the next one start up.
+ */
+enum { MODE_TELL_AT_ONCE = 4, MODE_START_AHEAD = 8, MODE_KEEP_PROCESSOR = 16, MODE_HOLD = 32, MODE_ALL = 63 };
 
 /* A delegate's call; its texts are stretches of the frame. */
 typedef struct {

@@ -133,6 +133,16 @@ Plugin find_plugin(const SearchPath *search, Slice type) {
   return (Plugin){.state = PLUGIN_MISSING};
 }
 
+bool is_program(const Plugin *plugin) {
+  static const char magic[4] = {0x7f, 'E', 'L', 'F'};
+  char begin[sizeof magic];
+  int fd = open(plugin->resolved, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return false;
+  bool is = read(fd, begin, sizeof begin) == sizeof begin && memcmp(begin, magic, sizeof magic) == 0;
+  close(fd);
+  return is;
+}
+
 void free_plugin(Plugin *plugin) {
   free(plugin->path);
   free(plugin->resolved);
@@ -145,14 +155,26 @@ typedef struct {
   char *const *environment;
   Guard guard;
   int ends[3];
+  bool keeps_processor;
   volatile int error;
 } Launch;
+
+/* A failure only leaves it free to move. */
+static void stay_on_processor(void) {
+  int processor = sched_getcpu();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (processor < 0 || processor >= CPU_SETSIZE) return;
+  CPU_SET((size_t)processor, &set);
+  sched_setaffinity(0, sizeof set, &set);
+}
 
 /* Runs in the child, on its own stack but in our memory: only system calls. */
 static int launch(void *argument) {
   Launch *launch = argument;
   setpgid(0, 0);
   guard_watch(launch->guard, getpid());
+  if (launch->keeps_processor) stay_on_processor();
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(launch->ends[fd], fd) < 0) {
       launch->error = errno;
@@ -170,10 +192,10 @@ static void close_pair(int pair[2]) {
     if (pair[i] >= 0) close(pair[i]);
 }
 
-int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, Started *started) {
+int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, bool keeps_processor, Started *started) {
   static uint8_t stack[65536] __attribute__((aligned(16)));
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
-  Launch call = {.plugin = plugin, .environment = environment, .guard = guard};
+  Launch call = {.plugin = plugin, .environment = environment, .guard = guard, .keeps_processor = keeps_processor};
   if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
     int error = errno;
     close_pair(in), close_pair(out), close_pair(err);

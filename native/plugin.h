@@ -32,6 +32,8 @@ typedef struct {
 
 SearchPath make_search_path(const char *cni_path, const char *bin_dirs, const char *fallback);
 Plugin find_plugin(const SearchPath *search, Slice type);
+/* Whether it is a compiled program, no script. */
+bool is_program(const Plugin *plugin);
 void free_plugin(Plugin *plugin);
 /* Why a file may not run, NULL when it may: it and every folder on its way must be root's alone. */
 char *trust_fault(const char *resolved);
@@ -44,8 +46,8 @@ typedef struct {
 
 /*
  * Starts an executable as the leader of a process group, with clean signals, our ends of its pipes
- * non-blocking. Returns 0 or an errno.
+ * non-blocking. `keeps_processor`: it and its children run on the processor that we are on. Returns 0 or an errno.
  */
-int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, Started *started);
+int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, bool keeps_processor, Started *started);
 
 #endif

@@ -34,23 +34,6 @@ void write_stderr(Slice bytes) {
   }
 }
 
-bool add_call(Runner *runner, Slice fields) {
-  if (runner->count >= MAX_CALLS) return false;
-  Call *call = allocate(sizeof *call);
-  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1}};
-  if (fields.size > 0) memcpy(call->bytes, fields.at, fields.size);
-  if (!decode_exec((Slice){call->bytes, fields.size}, &call->exec) || !is_plugin_type(call->exec.type)) {
-    free(call->bytes);
-    free(call);
-    return false;
-  }
-  if (runner->last == NULL) runner->first = call;
-  else runner->last->next = call;
-  runner->last = call;
-  runner->count++;
-  return true;
-}
-
 bool is_idle(const Runner *runner) { return runner->first == NULL; }
 
 bool has_succeeded(const Call *call) { return call->ended == ENDED_ITSELF && call->signal == 0 && call->status == 0; }
@@ -58,6 +41,13 @@ bool has_succeeded(const Call *call) { return call->ended == ENDED_ITSELF && cal
 static void close_end(int *fd) {
   if (*fd >= 0) close(*fd);
   *fd = -1;
+}
+
+static void close_process(Call *call) {
+  close_end(&call->process.in);
+  close_end(&call->process.out);
+  close_end(&call->process.err);
+  close_end(&call->process.pidfd);
 }
 
 static void free_call(Call *call) {
@@ -73,6 +63,7 @@ static void shorten(Runner *runner) {
   while (runner->first != NULL && runner->first->state == CALL_OVER) {
     Call *call = runner->first;
     runner->before_succeeded = has_succeeded(call);
+    runner->before_was_dropped = call->ended == ENDED_DROPPED;
     runner->first = call->next;
     if (runner->first == NULL) runner->last = NULL;
     runner->count--;
@@ -84,8 +75,9 @@ static void end_call(Runner *runner, Call *call) {
   call->state = CALL_OVER;
   call->ended_us = now_us();
   if (call->started_us == 0) call->started_us = call->ended_us;
-  bool goes_on = call->next != NULL && call->next->state == CALL_WAITING && (call->next->exec.mode & MODE_MASK) != MODE_NOW &&
-                 (call->next->exec.mode & MODE_TELL_AT_ONCE) == 0;
+  const Call *next = call->next;
+  bool goes_on = next != NULL && (next->state == CALL_WAITING || next->state == CALL_AHEAD) &&
+                 (next->exec.mode & MODE_ORDER) != MODE_NOW && (next->exec.mode & MODE_TELL_AT_ONCE) == 0;
   runner->over(runner->context, call, goes_on);
   buffer_free(&call->output);
   buffer_free(&call->errors);
@@ -155,10 +147,109 @@ static void report_missing(Runner *runner, Call *call) {
   refuse(runner, call, CODE_PLUGIN_NOT_FOUND, (char *)reason.at);
 }
 
+static int start_process(Runner *runner, Call *call) {
+  if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
+  Buffer texts = {0};
+  char **environment = make_environment(runner, call, &texts);
+  int error = start_plugin(&call->plugin, environment, *runner->guard, (call->exec.mode & MODE_KEEP_PROCESSOR) != 0, &call->process);
+  free(environment);
+  buffer_free(&texts);
+  return error;
+}
+
+/*
+ * Starts a plugin that does nothing before it has its input, while the call before it runs. Scripts may look at
+ * no more than their environment, so only programs are. What goes wrong is told when its turn has come.
+ */
+static void start_ahead(Runner *runner, Call *call) {
+  call->exec.mode &= ~(uint32_t)MODE_START_AHEAD;
+  call->plugin = find_plugin(runner->search, call->exec.type);
+  bool is_started = call->plugin.state == PLUGIN_FOUND && is_program(&call->plugin) && start_process(runner, call) == 0;
+  if (is_started) call->state = CALL_AHEAD;
+  else free_plugin(&call->plugin);
+}
+
+/* Ends a plugin that has had no input. */
+static void end_ahead(Runner *runner, Call *call) {
+  kill(-call->process.pid, SIGKILL);
+  struct pollfd end = {.fd = call->process.pidfd, .events = POLLIN};
+  // One that hangs in the kernel is left to the guard.
+  if (call->process.pidfd < 0 || poll(&end, 1, DEATH_MS) == 1) {
+    guard_release(*runner->guard, call->process.pid);
+    while (waitpid(call->process.pid, NULL, 0) < 0 && errno == EINTR) {}
+  }
+  close_process(call);
+}
+
+static void hold(Runner *runner, Call *call) {
+  start_ahead(runner, call);
+  if (call->state == CALL_AHEAD) runner->held = call;
+  else free_call(call);
+}
+
+static void drop_held(Runner *runner) {
+  if (runner->held == NULL) return;
+  end_ahead(runner, runner->held);
+  free_call(runner->held);
+  runner->held = NULL;
+}
+
+/* The plugin was started with the environment of the held call, so all of that must be the same. */
+static void use_held(Runner *runner, Call *call) {
+  Call *held = runner->held;
+  if (held == NULL) return;
+  const Exec *was = &held->exec, *is = &call->exec;
+  bool is_same = slice_equal(was->type, is->type) && slice_equal(was->command, is->command) &&
+                 slice_equal(was->container_id, is->container_id) && slice_equal(was->netns, is->netns) &&
+                 slice_equal(was->if_name, is->if_name) && slice_equal(was->args, is->args);
+  if (!is_same) {
+    drop_held(runner);
+    return;
+  }
+  call->plugin = held->plugin;
+  call->process = held->process;
+  call->state = CALL_AHEAD;
+  held->plugin = (Plugin){.state = PLUGIN_MISSING};
+  free_call(held);
+  runner->held = NULL;
+}
+
+bool add_call(Runner *runner, Slice fields) {
+  if (runner->count >= MAX_CALLS) return false;
+  Call *call = allocate(sizeof *call);
+  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1}};
+  if (fields.size > 0) memcpy(call->bytes, fields.at, fields.size);
+  bool is_hold = false;
+  bool is_good = decode_exec((Slice){call->bytes, fields.size}, &call->exec) && is_plugin_type(call->exec.type);
+  if (is_good) is_hold = (call->exec.mode & MODE_HOLD) != 0, is_good = !is_hold || runner->held == NULL;
+  if (!is_good) {
+    free_call(call);
+    return false;
+  }
+  if (is_hold) {
+    hold(runner, call);
+    return true;
+  }
+  use_held(runner, call);
+  if (runner->last == NULL) runner->first = call;
+  else runner->last->next = call;
+  runner->last = call;
+  runner->count++;
+  return true;
+}
+
+static void drop(Runner *runner, Call *call) {
+  if (call->state == CALL_AHEAD) end_ahead(runner, call);
+  call->ended = ENDED_DROPPED;
+  end_call(runner, call);
+}
+
 static void start_call(Runner *runner, Call *call) {
   if (call->attempts == 0) {
     call->started_us = now_us();
     call->deadline = call->started_us / 1000 + call->exec.timeout_ms;
+  }
+  if (call->attempts == 0 && call->state != CALL_AHEAD) {
     call->plugin = find_plugin(runner->search, call->exec.type);
     if (call->plugin.state == PLUGIN_MISSING) {
       report_missing(runner, call);
@@ -175,13 +266,8 @@ static void start_call(Runner *runner, Call *call) {
       refuse(runner, call, CODE_PLUGIN_NOT_ALLOWED, reason);
       return;
     }
-    if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
   }
-  Buffer texts = {0};
-  char **environment = make_environment(runner, call, &texts);
-  int error = start_plugin(&call->plugin, environment, *runner->guard, &call->process);
-  free(environment);
-  buffer_free(&texts);
+  int error = call->state == CALL_AHEAD ? 0 : start_process(runner, call);
   if (error == 0) {
     call->state = CALL_RUNNING;
     call->next_step = NEVER;
@@ -204,19 +290,25 @@ static void start_call(Runner *runner, Call *call) {
 }
 
 void start_calls(Runner *runner) {
-  bool is_before_over = true, before_succeeded = runner->before_succeeded;
+  CallState state = CALL_OVER;
+  bool succeeded = runner->before_succeeded, was_dropped = runner->before_was_dropped;
   for (Call *call = runner->first; call != NULL; call = call->next) {
-    if (call->state == CALL_WAITING) {
-      bool may_start = (call->exec.mode & MODE_MASK) == MODE_NOW || is_before_over;
-      if (may_start && (call->exec.mode & MODE_MASK) == MODE_AFTER_SUCCESS && !before_succeeded) {
-        call->ended = ENDED_DROPPED;
-        end_call(runner, call);
+    if (call->state == CALL_WAITING || call->state == CALL_AHEAD) {
+      uint32_t order = call->exec.mode & MODE_ORDER;
+      bool is_before_over = state == CALL_OVER, is_before_begun = is_before_over || state == CALL_RUNNING || state == CALL_BUSY;
+      bool may_start = order == MODE_NOW || (order == MODE_WITH ? is_before_begun : is_before_over);
+      bool is_near = state == CALL_RUNNING || (order == MODE_WITH && state == CALL_AHEAD);
+      if (is_before_over && ((order == MODE_AFTER_SUCCESS && !succeeded) || (order == MODE_WITH && was_dropped))) {
+        drop(runner, call);
       } else if (may_start && runner->running < MAX_RUNNING) {
         start_call(runner, call);
+      } else if (is_near && call->state == CALL_WAITING && (call->exec.mode & MODE_START_AHEAD) != 0) {
+        start_ahead(runner, call);
       }
     }
-    is_before_over = call->state == CALL_OVER;
-    before_succeeded = is_before_over && has_succeeded(call);
+    state = call->state;
+    succeeded = state == CALL_OVER && has_succeeded(call);
+    was_dropped = state == CALL_OVER && call->ended == ENDED_DROPPED;
   }
   shorten(runner);
 }
@@ -294,10 +386,7 @@ static void finish(Runner *runner, Call *call, bool is_dead) {
     guard_release(*runner->guard, call->process.pid);
     while (waitpid(call->process.pid, NULL, 0) < 0 && errno == EINTR) {}
   }
-  close_end(&call->process.in);
-  close_end(&call->process.out);
-  close_end(&call->process.err);
-  close_end(&call->process.pidfd);
+  close_process(call);
   runner->running--;
   end_call(runner, call);
 }
@@ -347,11 +436,13 @@ void handle_calls(Runner *runner, const struct pollfd *entries) {
 }
 
 void drop_waiting(Runner *runner) {
+  drop_held(runner);
   Call **place = &runner->first;
   runner->last = NULL;
   while (*place != NULL) {
     Call *call = *place;
-    if (call->state == CALL_WAITING || call->state == CALL_BUSY) {
+    if (call->state == CALL_AHEAD) end_ahead(runner, call);
+    if (call->state == CALL_WAITING || call->state == CALL_BUSY || call->state == CALL_AHEAD) {
       *place = call->next;
       runner->count--;
       free_call(call);
@@ -364,13 +455,13 @@ void drop_waiting(Runner *runner) {
 }
 
 void cancel_calls(Runner *runner, bool spares_del) {
+  drop_held(runner);
   for (Call *call = runner->first; call != NULL; call = call->next) {
     if (spares_del && slice_is(call->exec.command, "DEL")) continue;
     if (call->state == CALL_RUNNING) {
       if (!call->has_exited) stop_call(call, ENDED_CANCELLED);
     } else if (call->state != CALL_OVER) {
-      call->ended = ENDED_DROPPED;
-      end_call(runner, call);
+      drop(runner, call);
     }
   }
   shorten(runner);

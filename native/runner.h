@@ -25,7 +25,8 @@ typedef enum {
   ENDED_DROPPED = 5,
 } Ended;
 
-typedef enum { CALL_WAITING, CALL_BUSY, CALL_RUNNING, CALL_OVER } CallState;
+/* CALL_AHEAD: its plugin has been started and waits for the input. */
+typedef enum { CALL_WAITING, CALL_AHEAD, CALL_BUSY, CALL_RUNNING, CALL_OVER } CallState;
 
 typedef struct Call Call;
 struct Call {
@@ -58,15 +59,18 @@ struct Runner {
   /* Which lock the guard holds; it is started at the first call. */
   const Lock *lock;
   Call *first, *last;
+  /* In no queue: its plugin has been started for the call that comes next, if that is the same. */
+  Call *held;
   size_t count, running;
   /* How the call before the first one went; true when there was none. */
   bool before_succeeded;
+  bool before_was_dropped;
   /* Told of every end; `goes_on` says that the next call was waiting for it. */
   void (*over)(void *context, const Call *call, bool goes_on);
   void *context;
 };
 
-/* Copies the fields of an exec frame into the queue; false when they are none or it is full. */
+/* Copies the fields of an exec frame into the queue, or holds them; false when they are none or it is full. */
 bool add_call(Runner *runner, Slice fields);
 bool is_idle(const Runner *runner);
 /* Starts what may start, drops what may not. */

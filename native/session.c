@@ -281,7 +281,7 @@ static bool note_breach(Session *session, const char *what, Slice netns) {
 }
 
 static bool is_allowed(Session *session, const Exec *exec) {
-  if (exec->mode > (MODE_TELL_AT_ONCE | MODE_AFTER_END) || (exec->mode & MODE_MASK) > MODE_AFTER_END || !is_command_allowed(session, exec->command) || !is_container_allowed(session, exec)) return false;
+  if (exec->mode > MODE_ALL || !is_command_allowed(session, exec->command) || !is_container_allowed(session, exec)) return false;
   if (is_netns_allowed(session, exec)) return true;
   char *command = slice_copy(exec->command), *what = join(command, " of a plugin", NULL);
   note_breach(session, what, exec->netns);
@@ -374,7 +374,7 @@ static bool take(Session *session, uint8_t kind, Slice fields) {
     case KIND_EXEC: {
       Exec exec;
       if (!decode_exec(fields, &exec) || !is_allowed(session, &exec)) return false;
-      session->has_executed = true;
+      if ((exec.mode & MODE_HOLD) == 0) session->has_executed = true;
       return add_call(&session->runner, fields);
     }
     case KIND_LOG: {

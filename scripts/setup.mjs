@@ -1,6 +1,7 @@
-// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run demo`, `npm run bench`,
-// `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain JavaScript without dependencies: it runs
-// with the system's Node.js (18 or newer), before node_modules/ exists. Writes to stderr only.
+// Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run test:runtime`, `npm run test:pictures`,
+// `npm run demo`, `npm run bench`, `npm run check`, `npm run build:binary` or `npm run build:image`, and is done in a
+// moment when nothing is missing. Plain JavaScript without dependencies: it runs with the system's Node.js (18 or
+// newer), before node_modules/ exists. Writes to stderr only.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -22,12 +23,30 @@ const PACKAGES = {
   'musl-tools': ['musl-gcc'],
   'libc6-dev': ['/usr/include/stdio.h'],
   openssl: ['openssl'],
+  containerd: ['containerd', 'ctr'],
+  runc: ['runc'],
+  chromium: ['chromium'],
+  'fonts-dejavu-core': ['/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'],
+  zsh: ['zsh'],
+  fish: ['fish'],
+  'kubernetes-client': ['kubectl'],
 }
+
+/** What only some purposes need. */
+const RUNTIME = ['containerd', 'runc']
+const CLUSTER = ['openssl']
+const PICTURES = ['chromium', 'fonts-dejavu-core', 'zsh', 'fish', 'kubernetes-client']
+const EVERY_TEST = Object.keys(PACKAGES).filter(
+  (name) => ![...RUNTIME, ...CLUSTER, ...PICTURES].includes(name),
+)
 
 /** What each purpose needs of them. */
 const PURPOSES = {
-  test: Object.keys(PACKAGES).filter((name) => name !== 'openssl'),
-  cluster: Object.keys(PACKAGES),
+  test: EVERY_TEST,
+  cluster: [...EVERY_TEST, ...CLUSTER],
+  // One of its tests has an API server too.
+  runtime: [...EVERY_TEST, ...CLUSTER, ...RUNTIME],
+  pictures: PICTURES,
   demo: ['containernetworking-plugins', 'iproute2', 'util-linux', 'iptables', 'nftables', 'iputils-ping'],
   bench: [
     'containernetworking-plugins',
@@ -40,6 +59,7 @@ const PURPOSES = {
   ],
   check: [],
   binary: [],
+  image: ['gcc', 'musl-tools', 'libc6-dev'],
 }
 
 const PROGRAM_DIRS = [
@@ -59,8 +79,8 @@ if (purpose === undefined || !Object.hasOwn(PURPOSES, purpose)) {
 
 installModules()
 installPackages(PURPOSES[purpose])
-if (!['check', 'binary'].includes(purpose)) buildBundle()
-if (purpose === 'cluster') provideKubeApiserver()
+if (!['check', 'binary', 'image'].includes(purpose)) buildBundle()
+if (['cluster', 'runtime'].includes(purpose)) provideKubeApiserver()
 
 function say(line) {
   process.stderr.write(`setup: ${line}\n`)

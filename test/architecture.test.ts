@@ -12,6 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   network: ['cni'],
   plan: ['cni', 'config', 'network'],
   validation: ['cni', 'config', 'network', 'plan'],
+  map: ['cni', 'network'],
   // Of plan only what a decision and a fact look like.
   executor: ['cni', 'plan'],
   journal: ['cni', 'executor'],
@@ -22,12 +23,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   webhook: ['cni', 'config', 'network', 'plan', 'validation', 'executor', 'journal', 'store', 'engine'],
   cli: [
     ...['cni', 'config', 'network', 'plan', 'executor', 'journal', 'store', 'engine'],
-    ...['validation', 'daemon', 'node', 'webhook'],
+    ...['validation', 'map', 'daemon', 'node', 'webhook'],
   ],
 }
 
 /** Values in, values out: no I/O, clock, randomness, environment or log. */
-const PURE_ROOMS = ['cni', 'config', 'network', 'plan', 'validation']
+const PURE_ROOMS = ['cni', 'config', 'network', 'plan', 'validation', 'map']
 const EFFECTS =
   /\b(?:process\s*[.[]|globalThis\.|console\.|fetch\(|set(?:Timeout|Interval|Immediate)\(|Date\.now\(|new Date\(\)|performance\.|Math\.random\(|crypto\.)/
 
@@ -42,7 +43,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   execa: ['src/executor/'],
   'ipaddr.js': ['src/cni/address.ts'],
   pino: ['src/cli/', 'src/daemon/', 'src/main.ts'],
-  'prom-client': ['src/daemon/'],
+  'prom-client': ['src/daemon/', 'src/webhook/'],
   yaml: ['src/store/', 'src/cli/', 'src/daemon/', 'src/validation/source-text.ts'],
   yargs: ['src/cli/'],
   '@kubernetes/client-node': ['src/store/'],

@@ -20,6 +20,7 @@ const TIERS: readonly Tier[] = [
   { folder: 'chaos', byDefault: false, atOnce: 1, timeLimitMs: 600_000 },
   { folder: 'runtime', byDefault: false, atOnce: 1, timeLimitMs: 300_000 },
   { folder: 'cluster', byDefault: false, atOnce: 1, timeLimitMs: 300_000 },
+  { folder: 'pictures', byDefault: false, atOnce: 1, timeLimitMs: 120_000 },
   { folder: 'examples', byDefault: true, atOnce: 2, timeLimitMs: 120_000 },
   { folder: 'plugin', byDefault: true, atOnce: 3, timeLimitMs: 120_000 },
   { folder: 'daemon', byDefault: true, atOnce: 3, timeLimitMs: 120_000 },

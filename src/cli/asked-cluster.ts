@@ -1,5 +1,6 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
@@ -10,7 +11,7 @@ import {
   inClusterCredentials,
   kubeconfigCredentials,
 } from '../store/kubernetes-credentials.ts'
-import type { NadLister } from '../store/nad-list.ts'
+import { kubernetesLists, type Listed } from '../store/kubernetes-lists.ts'
 import { runExecCredential } from './exec-credential.ts'
 import { UsageError } from './failure.ts'
 
@@ -21,7 +22,7 @@ export interface ClusterOptions {
 }
 
 /** An API server that a command asks object by object: nothing is followed, written or kept on disk. */
-export interface AskedCluster extends NadLister {
+export interface AskedCluster {
   /** How it was found: `kubeconfig FILE` or `service account`. */
   readonly source: string
   /** URL of the API server; `null` as long as nothing was asked. */
@@ -30,6 +31,12 @@ export interface AskedCluster extends NadLister {
   pod(namespace: string, name: string): Promise<Pod | undefined>
   /** `undefined` when it does not know the NAD. @throws {CniError} When it cannot tell. */
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
+  /** `undefined` when it does not know the namespace. @throws {CniError} When it cannot tell. */
+  namespaceLabels(namespace: string): Promise<Labels | undefined>
+  /** All pods of all namespaces. @throws {CniError} When it cannot tell. */
+  pods(): Promise<Listed<Pod>>
+  /** All NADs of all namespaces. @throws {CniError} When it cannot tell. */
+  nads(): Promise<Listed<NetworkAttachmentDefinition>>
   /** What the pod's annotation says. @throws {CniError} When the API server cannot tell, or it is broken. */
   networkStatus(namespace: string, name: string): Promise<NetworkStatusEntry[] | undefined>
   /** Whether it is the pod that a runtime calls by this UID; what has no UID cannot be told from it. */
@@ -73,6 +80,7 @@ export function openAskedCluster(
 
 function askedCluster(source: string, credentials: CredentialSource): AskedCluster {
   const store = kubernetesStore({ credentials, warn: () => undefined, limits: { readMs: READ_MS } })
+  const lists = kubernetesLists(credentials, READ_MS)
   let server: string | null = null
   /** It did not answer: waiting as long for each further object would help nobody. */
   let silence: CniError | undefined
@@ -95,11 +103,16 @@ function askedCluster(source: string, credentials: CredentialSource): AskedClust
     },
     pod: (namespace, name) => asking(() => store.pod(namespace, name)),
     nad: (namespace, name) => asking(() => store.nad(namespace, name)),
-    nads: () => asking(() => store.nads()),
+    namespaceLabels: (namespace) => asking(() => store.namespaceLabels(namespace)),
+    pods: () => asking(() => lists.pods()),
+    nads: () => asking(() => lists.nads()),
     networkStatus: (namespace, name) => asking(() => store.networkStatus(namespace, name)),
     // A static pod's runtime knows the hash of its manifest.
     isSamePod: (pod, uid) => uid === undefined || uid === pod.uid || (pod.isStatic && uid === pod.configHash),
-    close: () => store.close(),
+    close: async () => {
+      lists.close()
+      await store.close()
+    },
   }
 }
 

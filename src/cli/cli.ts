@@ -1,15 +1,38 @@
 import yargs, { type Argv } from 'yargs'
 import { toCniError } from '../cni/cni-error.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import { CNI_VERSIONS } from '../cni/version.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { ClusterOptions } from './asked-cluster.ts'
+import { SHELLS } from './completion-scripts.ts'
 import { ExitCode, formatFailure, UsageError } from './failure.ts'
+import {
+  toInstallOptions,
+  toUninstallOptions,
+  withInstallOptions,
+  withUninstallOptions,
+} from './install-options.ts'
 import { packageVersion } from './installation.ts'
+import { MAP_FORMATS, type MapSource } from './map-source.ts'
+import { once } from './option.ts'
 import { OUTPUT_FORMATS, terminalStyler } from './output.ts'
+import { printable } from './printable.ts'
 import type { PodName } from './show.ts'
 
-const COMMANDS = ['list', 'show', 'explain', 'validate', 'doctor', 'demo', 'daemon']
+const COMMANDS = [
+  'list',
+  'show',
+  'map',
+  'explain',
+  'validate',
+  'doctor',
+  'demo',
+  'daemon',
+  'webhook',
+  'install',
+  'uninstall',
+  'completion',
+]
 
 /** What `-` stands for as a file. */
 const STDIN = '/dev/stdin'
@@ -48,8 +71,9 @@ plexus --help lists the commands.
     return
   }
   const command = args.find((word) => COMMANDS.includes(word))
-  const title = command === undefined ? 'plexus' : `plexus ${command}`
+  const title = command === undefined ? programName() : `${programName()} ${command}`
   try {
+    if (args[0] === '__complete') return await printCompletion(args.slice(1))
     process.exitCode = await runCommand(args)
   } catch (error) {
     if (isUsageError(error)) {
@@ -69,13 +93,40 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof Error && (error instanceof UsageError || error.name === 'YError')
 }
 
+/** What the user has typed before the command: `kubectl plexus` where kubectl has called us. */
+function programName(): string {
+  return process.env.PLEXUS_PROGRAM || 'plexus'
+}
+
+/** For the scripts of `plexus completion`, and for kubectl. */
+async function printCompletion(words: readonly string[]): Promise<void> {
+  const { completeWords, formatCompletion } = await import('./completion.ts')
+  const { completionNames } = await import('./completion-names.ts')
+  const completion = await completeWords(words, {
+    help: (command) =>
+      commandLine(command === undefined ? [] : [command], () => undefined)
+        .wrap(null)
+        .getHelp(),
+    names: (what, before) => completionNames(what, before, process.env),
+  })
+  process.stdout.write(formatCompletion(completion))
+}
+
 async function runCommand(args: readonly string[]): Promise<number> {
   let exitCode: number = ExitCode.good
+  await commandLine(args, (code) => {
+    exitCode = code
+  }).parseAsync()
+  return exitCode
+}
+
+/** @param ended Told the exit code of the command. */
+function commandLine(args: readonly string[], ended: (exitCode: number) => void) {
   const write = (text: string): void => void process.stdout.write(text)
   const style = terminalStyler
   // yargs loses a positional `-`.
-  const parser = yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
-    .scriptName('plexus')
+  return yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
+    .scriptName(programName())
     .locale('en')
     .updateStrings(STRINGS)
     .usage('$0 <command>\n\nSeveral networks for one pod, one merged result, nothing left behind.')
@@ -87,7 +138,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
       async ({ stateDir, manifests, kubeconfig, context, output: format }) => {
         assertOneSource(manifests, { kubeconfig, context })
         const { list } = await import('./list.ts')
-        exitCode = await list({ stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await list({ stateDir, manifests, kubeconfig, context, format, style, write }))
       },
     )
     .command(
@@ -101,7 +152,38 @@ async function runCommand(args: readonly string[]): Promise<number> {
         assertOneSource(manifests, { kubeconfig, context })
         const { show } = await import('./show.ts')
         const pod = parsePodName(name)
-        exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write }))
+      },
+    )
+    .command(
+      'map',
+      'A picture of the networks and their pods, or of one pod and its plugins',
+      (command) =>
+        withCluster(withFolders(command))
+          .option('pod', once('pod', { describe: 'Only this pod: NAMESPACE/POD' }))
+          .option('out', once('out', { describe: 'File to write to, in place of stdout' }))
+          .option('output', {
+            alias: 'o',
+            choices: MAP_FORMATS,
+            default: 'svg' as const,
+            requiresArg: true,
+            describe: 'The picture, or what it is drawn from',
+          })
+          .example('$0 map --out node.svg', '')
+          .example('$0 map --kubeconfig ~/.kube/config > cluster.svg', '')
+          .example('$0 map --pod telco/upf-0 --out upf.svg', ''),
+      async ({ pod, stateDir, manifests, kubeconfig, context, out, output: format }) => {
+        const cluster = { kubeconfig, context }
+        assertOneSource(manifests, cluster)
+        const { map } = await import('./map.ts')
+        ended(
+          await map({
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            source: mapSource(manifests, cluster),
+            ...{ stateDir, manifests, ...cluster, out, format, write },
+            warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
+          }),
+        )
       },
     )
     .command(
@@ -132,18 +214,20 @@ async function runCommand(args: readonly string[]): Promise<number> {
           .example('$0 explain --pod telco/upf-0 --kubeconfig /etc/kubernetes/admin.conf', ''),
       async ({ files, pod, conf, manifests, kubeconfig, context, binDir, output: format }) => {
         const { explain } = await import('./explain.ts')
-        exitCode = await explain({
-          files,
-          manifests,
-          pod: pod === undefined ? undefined : parsePodName(pod),
-          confFile: conf,
-          kubeconfig,
-          context,
-          binDirs: binDir,
-          format,
-          style,
-          write,
-        })
+        ended(
+          await explain({
+            files,
+            manifests,
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            confFile: conf,
+            kubeconfig,
+            context,
+            binDirs: binDir,
+            format,
+            style,
+            write,
+          }),
+        )
       },
     )
     .command(
@@ -162,7 +246,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
           .example('helm template . | $0 validate -', ''),
       async ({ files, output: format }) => {
         const { validate } = await import('./validate.ts')
-        exitCode = await validate({ paths: files, format, style, write })
+        ended(await validate({ paths: files, format, style, write }))
       },
     )
     .command(
@@ -199,10 +283,12 @@ async function runCommand(args: readonly string[]): Promise<number> {
           .example('kubectl -n kube-system exec daemonset/plexus -c daemon -- plexus doctor', ''),
       async ({ binDir, confDir, stateDir, socket, config, fix, kubeconfig, context, output: format }) => {
         const { doctor } = await import('./doctor.ts')
-        exitCode = await doctor({
-          ...{ binDir, confDir, stateDir, socket, config, kubeconfig, context, format, style, write },
-          isRepairWanted: fix,
-        })
+        ended(
+          await doctor({
+            ...{ binDir, confDir, stateDir, socket, config, kubeconfig, context, format, style, write },
+            isRepairWanted: fix,
+          }),
+        )
       },
     )
     .command(
@@ -218,6 +304,7 @@ async function runCommand(args: readonly string[]): Promise<number> {
             'manifests',
             once('manifests', { describe: 'Folder to write the manifests to and leave them in' }),
           )
+          .option('pictures', once('pictures', { describe: 'Folder to leave pictures of the pods in' }))
           .option('bin-dir', {
             type: 'string',
             array: true,
@@ -226,9 +313,9 @@ async function runCommand(args: readonly string[]): Promise<number> {
             defaultDescription: '/opt/cni/bin, /usr/lib/cni',
             describe: 'Folder of the CNI plugins; may be given several times',
           }),
-      async ({ binDir, stateDir, manifests }) => {
+      async ({ binDir, stateDir, manifests, pictures }) => {
         const { runDemo } = await import('./demo.ts')
-        exitCode = await runDemo({ binDirs: binDir, stateDir, manifests })
+        ended(await runDemo({ binDirs: binDir, stateDir, manifests, pictures }))
       },
     )
     .command(
@@ -244,6 +331,107 @@ async function runCommand(args: readonly string[]): Promise<number> {
         await runDaemon({ config })
       },
     )
+    .command(
+      'install',
+      "Puts the shim, its configuration and its fallback into the node's folder of plugins",
+      (command) => withOutput(withInstallOptions(command)),
+      async ({ output: format, ...options }) => {
+        const { install } = await import('./install.ts')
+        ended(await install({ ...toInstallOptions(options), format, style, write }))
+      },
+    )
+    .command(
+      'uninstall',
+      'Takes Plexus off this node: its list at once, the rest when the last of its pods is gone',
+      (command) => withOutput(withUninstallOptions(command)),
+      async ({ output: format, ...options }) => {
+        const { uninstall } = await import('./uninstall.ts')
+        ended(await uninstall({ ...toUninstallOptions(options), format, style, write }))
+      },
+    )
+    .command(
+      'webhook',
+      'Serves the admission webhooks of a cluster until it is told to stop',
+      (command) =>
+        command
+          .command(
+            'cert',
+            'Makes a certificate as a Secret for kubectl apply, and sets its authority in manifests',
+            (cert) =>
+              cert
+                .option('namespace', {
+                  ...once('namespace', { describe: 'Of the webhook' }),
+                  default: 'kube-system',
+                })
+                .option('service', {
+                  ...once('service', { describe: 'Name of its Service, and of the Secret' }),
+                  default: 'plexus-webhook',
+                })
+                .option('host', {
+                  ...{ type: 'string', array: true, requiresArg: true, default: [] as string[] },
+                  defaultDescription: 'none',
+                  describe: 'Further name or address of the webhook; may be given several times',
+                })
+                .option('days', {
+                  type: 'number',
+                  requiresArg: true,
+                  default: 365,
+                  describe: 'How long it is good',
+                })
+                .option('into', {
+                  ...{ type: 'string', array: true, requiresArg: true, default: [] as string[] },
+                  defaultDescription: 'none',
+                  describe: 'Manifests whose webhooks get the authority; may be given several times',
+                })
+                .example(
+                  '$0 webhook cert --into deploy/webhook/configurations.yaml | kubectl apply -f -',
+                  '',
+                ),
+            async ({ namespace, service, host, days, into }) => {
+              const { printCertificate } = await import('./webhook-certificate.ts')
+              printCertificate({ namespace, service, hosts: host, days, into, write })
+            },
+          )
+          .option('listen', {
+            ...once('listen', { describe: 'HOST:PORT to listen on; without a host on all addresses' }),
+            default: ':8443',
+            global: false,
+          })
+          .option('certificate-dir', {
+            ...once('certificate-dir', {
+              describe: 'Folder with tls.crt and tls.key, read anew when they change',
+            }),
+            default: '/etc/plexus/webhook-certificate',
+            global: false,
+          })
+          .option('config', {
+            ...once('config', { describe: "The daemons' configuration, of which the fences hold here" }),
+            global: false,
+          })
+          .option('kubeconfig', {
+            ...once('kubeconfig', { describe: 'Cluster to follow' }),
+            defaultDescription: 'the cluster of the pod that this runs in',
+            global: false,
+          }),
+      async ({ listen, certificateDir, config, kubeconfig }) => {
+        const { runWebhook } = await import('./webhook.ts')
+        await runWebhook({ listen, certificateFolder: certificateDir, config, kubeconfig })
+      },
+    )
+    .command(
+      'completion <shell>',
+      'What a shell has to read to complete plexus',
+      (command) =>
+        command.positional('shell', {
+          choices: SHELLS,
+          demandOption: true,
+          describe: 'Which shell reads it',
+        }),
+      async ({ shell }) => {
+        const { COMPLETION_SCRIPTS } = await import('./completion-scripts.ts')
+        write(COMPLETION_SCRIPTS[shell])
+      },
+    )
     .demandCommand(1, 'no command given')
     .strict()
     .recommendCommands()
@@ -255,8 +443,6 @@ async function runCommand(args: readonly string[]): Promise<number> {
     .fail((message, error) => {
       throw error ?? new UsageError(message)
     })
-  await parser.parseAsync()
-  return exitCode
 }
 
 function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("stateDir" of the net-conf)') {
@@ -293,6 +479,13 @@ function assertOneSource(manifests: readonly string[], { kubeconfig, context }: 
     throw new UsageError('--manifests and --kubeconfig are two clusters: name one')
 }
 
+/** What was named; else the cluster of kubectl, when that has called us, or this node's own. */
+function mapSource(manifests: readonly string[], { kubeconfig, context }: ClusterOptions): MapSource {
+  if (manifests.length > 0) return 'manifests'
+  const isKubectl = process.env.PLEXUS_PROGRAM !== undefined && process.env.KUBECONFIG !== undefined
+  return kubeconfig !== undefined || context !== undefined || isKubectl ? 'cluster' : 'journal'
+}
+
 function withOutput<T>(command: Argv<T>) {
   return command.option('output', {
     alias: 'o',
@@ -301,19 +494,6 @@ function withOutput<T>(command: Argv<T>) {
     requiresArg: true,
     describe: 'How to print it',
   })
-}
-
-/** An option with one value; yargs would make a list of a repeated one. */
-function once(name: string, options: { readonly describe: string }) {
-  return {
-    ...options,
-    type: 'string',
-    requiresArg: true,
-    coerce: (value: string | readonly string[]): string => {
-      if (typeof value === 'string') return value
-      throw new UsageError(`--${name} is given more than once`)
-    },
-  } as const
 }
 
 function parsePodName(text: string): PodName {

@@ -18,6 +18,8 @@ export interface DemoOptions {
   readonly stateDir?: string | undefined
   /** Folder that the demo writes its manifests to and leaves them in; absent: one of the demo's own. */
   readonly manifests?: string | undefined
+  /** Folder to leave pictures of the attached pods in; absent: none are drawn. */
+  readonly pictures?: string | undefined
 }
 
 const SIGNALS = [
@@ -37,6 +39,7 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
   const binDirs = (options.binDirs ?? []).map((dir) => resolve(dir))
   const stateDir = options.stateDir === undefined ? undefined : resolve(options.stateDir)
   const manifests = options.manifests === undefined ? undefined : resolve(options.manifests)
+  const pictures = options.pictures === undefined ? undefined : resolve(options.pictures)
   const isNewStateDir = stateDir !== undefined && !existsSync(stateDir)
   const prerequisites = checkPrerequisites(PLUGINS, binDirs)
   if (prerequisites.missing.length > 0) {
@@ -67,7 +70,8 @@ export async function runDemo(options: DemoOptions = {}): Promise<number> {
     stage = openStage(signal)
     const executable = ownExecutable()
     const { binDirs: found } = prerequisites
-    isGood = await playStory({ stage, screen, signal, executable, binDirs: found, stateDir, manifests })
+    const folders = { binDirs: found, stateDir, manifests, pictures }
+    isGood = await playStory({ stage, screen, signal, executable, ...folders })
   } catch (error) {
     if (!isReaderGone) {
       process.stderr.write(`\nplexus demo stopped: ${toCniError(error).message}\n`)

@@ -5,8 +5,8 @@ import { readConfFile } from '../daemon/conf-file.ts'
 import { type DoctorFinding, type Examination, examine } from '../node/doctor/doctor.ts'
 import type { ClusterNetworks } from '../node/doctor/examined-node.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
+import type { KubernetesLists } from '../store/kubernetes-lists.ts'
 import { manifestStore } from '../store/manifests.ts'
-import type { NadLister } from '../store/nad-list.ts'
 import { type ClusterOptions, openAskedCluster } from './asked-cluster.ts'
 import { ExitCode } from './failure.ts'
 import { packageVersion } from './installation.ts'
@@ -91,7 +91,7 @@ function readDaemonConf(path: string | undefined): { conf?: DaemonConf; fault?: 
 }
 
 /** Who is asked for networks: the manifests that the daemon is told of, else a cluster. */
-interface Cluster extends NadLister, Pick<ClusterStore, 'nad'> {
+interface Cluster extends Pick<KubernetesLists, 'nads'>, Pick<ClusterStore, 'nad'> {
   readonly source: string
   close(): Promise<void>
 }
@@ -112,7 +112,8 @@ function openCluster(
 async function readNetworks(cluster: Cluster): Promise<ClusterNetworks> {
   const { source } = cluster
   try {
-    return { source, store: cluster, ...(await cluster.nads()), problem: undefined }
+    const { objects, faults } = await cluster.nads()
+    return { source, store: cluster, nads: objects, faults, problem: undefined }
   } catch (error) {
     return { source, store: cluster, nads: [], faults: [], problem: toCniError(error).message }
   }

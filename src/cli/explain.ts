@@ -3,7 +3,7 @@ import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { type NetConf, parseNetConf } from '../config/net-conf.ts'
-import { resolveNetworks } from '../engine/resolution.ts'
+import { findNamespaceLabels, resolveNetworks } from '../engine/resolution.ts'
 import { findPlugin, isSameFile } from '../executor/plugin-lookup.ts'
 import type { Pod } from '../network/pod.ts'
 import type { HostFacts } from '../plan/host-facts.ts'
@@ -121,6 +121,8 @@ function withCluster(files: ClusterStore, cluster: AskedCluster): ClusterStore {
     ...files,
     pod: async (namespace, name) => (await files.pod(namespace, name)) ?? cluster.pod(namespace, name),
     nad: async (namespace, name) => (await files.nad(namespace, name)) ?? cluster.nad(namespace, name),
+    namespaceLabels: async (namespace) =>
+      (await files.namespaceLabels(namespace)) ?? cluster.namespaceLabels(namespace),
   }
 }
 
@@ -187,6 +189,7 @@ async function explainPod(
       conf,
       request,
       podNamespace: pod.namespace,
+      namespaceLabels: await findNamespaceLabels(store, pod.namespace, networks),
       networks,
       facts,
       devices: undefined,

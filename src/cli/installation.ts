@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { getAsset, isSea } from 'node:sea'
@@ -9,6 +9,20 @@ import { isJsonObject, parseJson } from '../cni/json.ts'
 /** Path of the executable that people and runtimes start: the single file itself, or `bin/plexus`. */
 export function ownExecutable(): string {
   return isSea() ? process.execPath : join(dirname(process.argv[1] ?? ''), '..', 'bin', 'plexus')
+}
+
+/**
+ * Path of a file that comes with the package.
+ *
+ * @param remedy What to do when it does not.
+ * @throws {CniError} Io when it is not there.
+ */
+export function shippedFile(name: string, remedy: string): string {
+  const path = join(dirname(ownExecutable()), '..', name)
+  if (!isSea() && existsSync(path)) return path
+  throw new CniError(CniErrorCode.Io, `${isSea() ? name : path} is not part of this installation`, {
+    hint: isSea() ? 'call plexus of the whole package, or of its image' : remedy,
+  })
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import type { Labels } from '../network/label-selector.ts'
+import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
 import { readManifestFiles } from '../store/manifest-files.ts'
@@ -8,19 +9,20 @@ import { manifestStore } from '../store/manifests.ts'
 /** Manifests to look objects up in; what an earlier one has hides what a later one has by the same name. */
 export type ManifestLayers = readonly (readonly string[])[]
 
-/** Pods of some manifests, and the kinds of everything in them. */
+/** Pods and NADs of some manifests, and the kinds of everything in them. */
 export interface ManifestPods {
   /** In the order of the files. */
   readonly pods: readonly Pod[]
+  readonly nads: readonly NetworkAttachmentDefinition[]
   /** Each kind once, in the order of appearance. */
   readonly kinds: readonly string[]
 }
 
 /** Where pods and networks are looked up; nothing is ever published. */
-type ReadStore = Pick<ClusterStore, 'pod' | 'nad'>
+type ReadStore = Pick<ClusterStore, 'pod' | 'nad' | 'namespaceLabels'>
 
 /**
- * Lists the pods of manifest files or folders.
+ * Lists the pods and NADs of manifest files or folders.
  *
  * @throws {CniError} Io when a path cannot be read, Decoding with every fault of the files.
  */
@@ -35,6 +37,9 @@ export async function readManifestPods(paths: readonly string[], stateDir: strin
   }
   return {
     pods: objects.flatMap(({ kind, manifest, where }) => (kind === 'Pod' ? [parsePod(manifest, where)] : [])),
+    nads: objects.flatMap(({ kind, manifest, where }) =>
+      kind === 'NetworkAttachmentDefinition' ? [parseNad(manifest, where)] : [],
+    ),
     kinds: [...new Set(objects.map(({ kind }) => kind))],
   }
 }
@@ -52,6 +57,7 @@ export function layeredStore(layers: ManifestLayers, stateDir: string): ClusterS
   return {
     pod: (namespace, name) => first<Pod>((store) => store.pod(namespace, name)),
     nad: (namespace, name) => first<NetworkAttachmentDefinition>((store) => store.nad(namespace, name)),
+    namespaceLabels: (namespace) => first<Labels>((store) => store.namespaceLabels(namespace)),
     publish: async () => 'unneeded',
     unpublish: async () => undefined,
     networkStatus: async () => undefined,

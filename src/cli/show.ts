@@ -8,7 +8,12 @@ import type { RecordedAttachment } from '../engine/recorded-plan.ts'
 import { pendingUndo } from '../journal/record.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
-import { readSandboxRecords, type SandboxRecord, type SandboxState } from '../node/sandbox-records.ts'
+import {
+  readSandboxRecords,
+  recordsOfPod,
+  type SandboxRecord,
+  type SandboxState,
+} from '../node/sandbox-records.ts'
 import { manifestStore } from '../store/manifests.ts'
 import { readStatus } from '../store/status-files.ts'
 import type { ClusterOptions } from './asked-cluster.ts'
@@ -117,10 +122,7 @@ export async function show(options: ShowOptions): Promise<number> {
 
 async function readPod(options: ShowOptions): Promise<ShownPod> {
   const { pod, stateDir } = options
-  const records = readSandboxRecords(stateDir)
-    .filter(({ meta }) => meta?.pod?.namespace === pod.namespace && meta.pod.name === pod.name)
-    .sort((left, right) => rank(right) - rank(left) || compareTime(right, left))
-  const [first, ...others] = records
+  const [first, ...others] = recordsOfPod(readSandboxRecords(stateDir), pod.namespace, pod.name)
   const recorded = first?.complete?.networkStatus
   const published = recorded === undefined ? await readStatus(stateDir, pod.namespace, pod.name) : undefined
   const cluster = await readCluster(options, first?.meta?.pod?.uid, recorded)
@@ -172,15 +174,6 @@ async function readCluster(
     networkStatus: networkStatus ?? null,
     isAsRecorded: isAsked && recorded !== undefined ? isDeepStrictEqual(networkStatus, recorded) : null,
   }
-}
-
-/** What is in use comes before what is left over. */
-function rank({ state }: SandboxRecord): number {
-  return ['damaged', 'netns gone', 'undo pending', 'incomplete', 'live'].indexOf(state)
-}
-
-function compareTime(left: SandboxRecord, right: SandboxRecord): number {
-  return Date.parse(left.meta?.time ?? '') - Date.parse(right.meta?.time ?? '') || 0
 }
 
 function toShown(sandbox: SandboxRecord): ShownSandbox {

@@ -1,5 +1,6 @@
 import { CniError } from './cni-error.ts'
 import { CniErrorCode } from './codes.ts'
+import { namespaceFault, objectNameFault } from './object-name.ts'
 
 /** The pairs of `CNI_ARGS` in their order; a key may occur more than once. */
 export type CniArgs = readonly (readonly [string, string])[]
@@ -87,14 +88,12 @@ export function podIdentity(args: CniArgs): PodIdentity | undefined {
   const namespace = lastValue(args, 'K8S_POD_NAMESPACE')
   const name = lastValue(args, 'K8S_POD_NAME')
   if (namespace === undefined || name === undefined) return undefined
-  const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
   const faults: string[] = []
-  if (namespace.length > 63 || !new RegExp(`^${label}$`).test(namespace)) {
-    faults.push(`CNI_ARGS: K8S_POD_NAMESPACE "${namespace}" is no DNS-1123 label`)
+  const check = (key: string, value: string, fault: string | undefined): void => {
+    if (fault !== undefined) faults.push(`CNI_ARGS: ${key} "${value}" ${fault}`)
   }
-  if (name.length > 253 || !new RegExp(`^${label}(\\.${label})*$`).test(name)) {
-    faults.push(`CNI_ARGS: K8S_POD_NAME "${name}" is no DNS-1123 subdomain`)
-  }
+  check('K8S_POD_NAMESPACE', namespace, namespaceFault(namespace))
+  check('K8S_POD_NAME', name, objectNameFault(name))
   if (faults.length > 0) throw new CniError(CniErrorCode.InvalidEnvironment, faults.join('; '), { faults })
   const uid = lastValue(args, 'K8S_POD_UID')
   const infraContainerId = lastValue(args, 'K8S_POD_INFRA_CONTAINER_ID')

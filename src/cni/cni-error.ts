@@ -60,7 +60,8 @@ export function toCniError(error: unknown, code: CniErrorCode = CniErrorCode.Int
 
 /**
  * The error as the runtime reads it: the first sentence (at most 300 characters) in `msg`; everything
- * that did not fit there, all faults and the chain of causes in `details`. CNI-027.
+ * that did not fit there, all faults and the chain of causes in `details`, without what the message ends with.
+ * CNI-027.
  *
  * @param cniVersion Version of the request, when it is known.
  */
@@ -81,7 +82,7 @@ export function toErrorObject(error: CniError, cniVersion?: string): CniErrorObj
     cause = cause instanceof Error ? cause.cause : undefined
   ) {
     const text = cause instanceof Error ? cause.message : String(cause)
-    if (!seen.has(text)) details.push(text)
+    if (!seen.has(text) && !error.message.endsWith(text)) details.push(text)
     seen.add(text)
   }
   return {

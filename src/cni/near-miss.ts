@@ -5,10 +5,11 @@
 export function nearMiss(word: string, known: readonly string[]): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[-_. ]/g, '')
   const limit = word.length <= 4 ? 1 : 2
+  const plainWord = plain(word)
   let best: { word: string; distance: number } | undefined
   for (const candidate of known) {
     if (candidate === word) continue
-    const distance = plain(candidate) === plain(word) ? 0 : editDistance(word, candidate)
+    const distance = plain(candidate) === plainWord ? 0 : editDistance(word, candidate)
     if (distance <= limit && (best === undefined || distance < best.distance))
       best = { word: candidate, distance }
   }

@@ -2,10 +2,8 @@ import type { Socket } from 'node:net'
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import type { JsonObject } from '../cni/json.ts'
 import type { CniRequest } from '../cni/request.ts'
-import { overlayNetConf } from '../config/daemon-conf.ts'
-import { type NetConf, parseDelConf, parseNetConf, withRequestValues } from '../config/net-conf.ts'
+import { type NetConf, parseNetConf } from '../config/net-conf.ts'
 import { openFoundPlugins } from '../executor/remote.ts'
 import { openJournalDir } from '../journal/journal.ts'
 import { sweepStatus } from '../store/status-files.ts'
@@ -21,6 +19,7 @@ import { type HttpEndpoints, type Readiness, serveHttp } from './http.ts'
 import { openJournalSize } from './journal-size.ts'
 import { logRequest, openDaemonLog } from './log.ts'
 import { openMetrics } from './metrics.ts'
+import { openNetConfs } from './net-confs.ts'
 import { openNewcomers, openRefusals } from './newcomers.ts'
 import { openNodeReports } from './node-report.ts'
 import { openReadiness } from './readiness.ts'
@@ -39,8 +38,8 @@ export interface Daemon {
 }
 
 const SCAN_INTERVAL_MS = 30_000
-/** Net-confs of which the parsed form is kept: a node has one or two. */
-const KEPT_CONFS = 64
+/** How soon the address of the HTTP endpoints is left to a daemon that has taken over. */
+const TAKEN_OVER_INTERVAL_MS = 500
 /** Who connected just before the stop still says hello within this. */
 const HELLO_GRACE_MS = 1000
 /** What is under way to the API server gets there within this, if it answers. */
@@ -61,9 +60,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       log.level = conf.logLevel
       defaultNetwork?.close()
       defaultNetwork = keepDefault()
-      forgetConfs()
-      void clusters.close(currentConf())
-      clusters.of(currentConf())
+      confs.forget()
+      void clusters.close(confs.current())
+      clusters.of(confs.current())
       log.info({ file: confPath }, 'configuration taken over')
       for (const warning of conf.warnings) log.warn(warning)
     }
@@ -71,9 +70,6 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const daemonLog = openDaemonLog(watch.conf)
   const { logger: log } = daemonLog
   for (const warning of watch.conf.warnings) log.warn(warning)
-  // What the runtime has on stdin is the same for every pod but for what belongs to the request.
-  const confs = new Map<string, NetConf>()
-  const delConfs = new Map<string, NetConf>()
   const clusters = openClusterStores((message) => log.warn(message), {
     events: () => watch.conf.publishEvents,
     mayRetry: () => isFirst(),
@@ -92,30 +88,18 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const isFirst = (): boolean => socketServer?.isOurs ?? true
   const warn = (message: string): void => log.warn(message)
 
-  // The runtime's file is not ours to read: what it last passed stands for it.
-  let passed: { readonly key: string; readonly conf: JsonObject } | undefined
-  let nodeConf: NetConf | undefined
-  const currentConf = (): NetConf => {
-    nodeConf ??= parseNetConf(overlayNetConf(passed?.conf ?? { type: 'plexus' }, daemonKeys()))
-    return nodeConf
-  }
-  const forgetConfs = (): void => {
-    confs.clear()
-    delConfs.clear()
-    nodeConf = undefined
-  }
-  const stateDir = (): string => currentConf().stateDir
-  const daemonKeys = (): JsonObject => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() })
+  const confs = openNetConfs(() => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() }))
+  const stateDir = (): string => confs.current().stateDir
   const keepDefault = (): KeptDefaultNetwork | undefined =>
     openDefaultNetwork({
       conf: watch.conf,
       nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
-      isServing: () => isServing && !isStopping && nodeReadiness.folderFault(currentConf()) === undefined,
-      changed: forgetConfs,
+      isServing: () => isServing && !isStopping && nodeReadiness.folderFault(confs.current()) === undefined,
+      changed: confs.forget,
       report: (level, message) => log[level](message),
     })
   const isNetworkKnown = (): boolean =>
-    passed !== undefined ||
+    confs.isPassed ||
     defaultNetwork !== undefined ||
     DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
   const errands = openErrands({
@@ -139,29 +123,10 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     droppedLogLines: daemonLog.dropped,
   })
   const requestConf = (request: CniRequest): NetConf => {
-    const { runtimeConfig, prevResult, ...rest } = request.stdin
-    const key = JSON.stringify(rest)
-    const isDel = request.command === 'DEL'
-    const keys = daemonKeys()
-    const whole = overlayNetConf(request.stdin, keys)
-    const kept = isDel ? delConfs : confs
-    // What is recorded is undone whatever the net-conf has become.
-    const parse = isDel ? parseDelConf : parseNetConf
-    let known = kept.get(key)
-    if (known === undefined) {
-      known = parse(overlayNetConf(rest, keys))
-      if (kept.size >= KEPT_CONFS) kept.clear()
-      kept.set(key, known)
-    }
-    const conf = withRequestValues(known, whole) ?? parse(whole)
-    if (request.command === 'ADD' || request.command === 'STATUS') {
-      if (key !== passed?.key) nodeConf = undefined
-      passed = { key, conf: rest }
-    }
-    if (request.command === 'STATUS') {
-      const fault = stoppingFault() ?? nodeReadiness.folderFault(conf)
-      if (fault !== undefined) throw fault
-    }
+    const conf = confs.of(request)
+    const fault =
+      request.command === 'STATUS' ? (stoppingFault() ?? nodeReadiness.folderFault(conf)) : undefined
+    if (fault !== undefined) throw fault
     return conf
   }
   const nodeReadiness = openReadiness(clusters.of)
@@ -170,7 +135,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     isStopping ? new CniError(CniErrorCode.NotAvailable, 'the daemon is stopping') : undefined
   let lastFault: string | undefined
   const readiness = async (): Promise<Readiness> => {
-    const fault = stoppingFault() ?? (await nodeReadiness.fault(currentConf(), isNetworkKnown()))
+    const fault = stoppingFault() ?? (await nodeReadiness.fault(confs.current(), isNetworkKnown()))
     if (fault?.message !== lastFault) {
       lastFault = fault?.message
       if (fault === undefined) log.info('daemon is ready again')
@@ -186,7 +151,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     run: async (agent) => {
       active++
       try {
-        const conf = currentConf()
+        const conf = confs.current()
         await errands.run(agent, conf, clusters.of(conf), AGENT_LIMITS)
       } finally {
         active--
@@ -225,8 +190,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       report: (report) => {
         metrics.observe(report)
         logRequest(log, report)
-        const attempt = failedAttempt(report)
-        if (attempt !== undefined) clusters.of(currentConf())?.reportFailure?.(attempt)
+        const conf = report.conf ?? confs.current()
+        const attempt = failedAttempt(report, conf.stateDir)
+        if (attempt !== undefined) clusters.of(conf)?.reportFailure?.(attempt)
       },
       hasErrands: () => !isStopping && errands.isDue(),
       errandFault: (error) => log.error(`errands cannot be done: ${error.message}`),
@@ -246,7 +212,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     } catch (error) {
       log.error(`journal cannot be read: ${toCniError(error).message}`)
     }
-    const publisher = isFirst() ? clusters.publisherOf(currentConf()) : undefined
+    const publisher = isFirst() ? clusters.publisherOf(confs.current()) : undefined
     if (publisher !== undefined) recorded.lookAfter(publisher, stateDir(), warn)
   }
   const sweep = (): void => {
@@ -264,12 +230,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }
   // Known before the first request asks.
-  clusters.of(currentConf())
+  clusters.of(confs.current())
   scanAgain()
   const nodeReports = openNodeReports({
     sources: () => {
       const { publishNodeCondition, pluginDirs } = watch.conf
-      const conf = currentConf()
+      const conf = confs.current()
       const node = publishNodeCondition && isFirst() && !isStopping ? clusters.nodeOf(conf) : undefined
       if (node === undefined) return undefined
       return { conf, store: clusters.of(conf), node, isNetworkKnown: isNetworkKnown(), agents, pluginDirs }
@@ -278,8 +244,10 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   })
   const loop = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
+  let takenOverTimer: NodeJS.Timeout | undefined
   const close = (): void => {
     clearTimeout(scanTimer)
+    clearInterval(takenOverTimer)
     watch.close()
     defaultNetwork?.close()
     nodeReports.close()
@@ -303,6 +271,15 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     throw error
   }
   isServing = true
+  if (http !== undefined) {
+    takenOverTimer = setInterval(() => {
+      if (socketServer?.isTakenOver !== true) return
+      // What is asked there from now on is asked of the node's daemon, which we no longer are.
+      log.info('another daemon has taken over, the HTTP endpoints are left to it')
+      clearInterval(takenOverTimer)
+      http?.close()
+    }, TAKEN_OVER_INTERVAL_MS)
+  }
   log.info({ socket: watch.conf.socket, httpPort: http?.port }, 'daemon is ready')
 
   return {

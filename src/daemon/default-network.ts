@@ -4,6 +4,7 @@ import type { JsonObject } from '../cni/json.ts'
 import type { DaemonConf } from '../config/daemon-conf.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { keepDefaultNetwork } from '../node/default-network-keeper.ts'
+import { UNINSTALLING_FILE } from '../node/uninstall-mark.ts'
 import type { ConfFile } from '../store/conf-files.ts'
 
 /** The node's default network as the daemon keeps it. */
@@ -34,8 +35,6 @@ export const DEFAULT_NETWORK_KEYS: readonly string[] = ['defaultNetwork', 'clust
 
 /** Where which network was chosen is remembered, below the state directory. */
 const PIN_FILE = 'default-network.json'
-/** While it is in the state directory our list is not put back. */
-const UNINSTALL_FILE = 'uninstalling'
 
 /** Keeps default network and list where the configuration wants it; else `undefined`. */
 export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultNetwork | undefined {
@@ -52,7 +51,8 @@ export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultN
     conflist: {
       ...conflist,
       netConf,
-      isWanted: () => isServing() && !existsSync(join(nodeConf.stateDir, UNINSTALL_FILE)),
+      isWanted: isServing,
+      isUninstalled: () => existsSync(join(nodeConf.stateDir, UNINSTALLING_FILE)),
     },
     report,
   })

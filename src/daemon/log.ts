@@ -66,14 +66,14 @@ export function openDaemonLog(conf: Pick<DaemonConf, 'logLevel'>): DaemonLog {
 export function logRequest(log: Logger, report: RequestReport): void {
   const { request, error, warnings, durationMs, calls } = report
   const arg = (name: string): string | undefined => request?.args.find(([key]) => key === name)?.[1]
-  const pod = arg('K8S_POD_NAME')
+  const pod = [arg('K8S_POD_NAMESPACE'), arg('K8S_POD_NAME')].filter((part) => part !== undefined).join('/')
   const phases = phasesOf(report)
   const message = error === undefined ? undefined : cut(toShown(error.message), ERROR_BYTES)
   const networks = [...new Set(calls.map(({ network }) => network))].map((name) => cut(toShown(name), 64))
   const spent = message === undefined ? 0 : sizeOf(message)
   const fields = {
     command: request?.command,
-    ...(pod === undefined ? {} : { pod: cut(toShown(`${arg('K8S_POD_NAMESPACE')}/${pod}`), POD_BYTES) }),
+    ...(pod === '' ? {} : { pod: cut(toShown(pod), POD_BYTES) }),
     containerId: request === undefined ? undefined : cut(toShown(request.containerId), 64),
     ifName: request === undefined ? undefined : cut(toShown(request.ifName), 32),
     durationMs: round(durationMs),

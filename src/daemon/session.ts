@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { formatCniArgs } from '../cni/cni-args.ts'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
@@ -59,6 +60,8 @@ export interface SessionServices {
 /** What is told of one request. Milliseconds. */
 export interface RequestReport {
   readonly request: CniRequest | undefined
+  /** Its configuration; `undefined` when that is what is wrong. */
+  readonly conf: NetConf | undefined
   readonly error: CniError | undefined
   readonly warnings: readonly string[]
   readonly queueMs: number
@@ -199,6 +202,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
+    if (request.command === 'ADD') expectFirst(session, request)
     const release = await admit(request, conf, services.admission, session.signal)
     queueMs = performance.now() - start
     try {
@@ -238,7 +242,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     }
   }
   try {
-    services.report({ request, error, warnings, queueMs, durationMs: performance.now() - start, calls })
+    services.report({ request, conf, error, warnings, queueMs, durationMs: performance.now() - start, calls })
     if (mayFollow && conf !== undefined && !session.signal.aborted) await services.errands(session, conf)
   } catch (fault) {
     // The request has had its answer; what is wrong here must not end the daemon.
@@ -248,6 +252,18 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     endSoon(connection, session.signal)
     services.ended()
   }
+}
+
+/** As a rule an ADD begins with the default network, which gets the runtime's own arguments. */
+function expectFirst({ executor }: Session, { containerId, netns, ifName, args }: CniRequest): void {
+  let plain: string
+  try {
+    plain = formatCniArgs(args)
+  } catch {
+    // The plan says so with the network's name.
+    return
+  }
+  executor.expect({ containerId, netns, ifName, args: plain })
 }
 
 /** @param isSettled Whether the request's own record goes after the answer. */

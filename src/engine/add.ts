@@ -66,6 +66,7 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     pod: identity,
     searchPath: facts.searchPath,
     time: new Date().toISOString(),
+    uptimeUs: Number(process.hrtime.bigint() / 1000n),
     attachments,
   }
   const undos = attachments.flatMap((attachment) => undosOf(attachment, context, undefined))
@@ -107,8 +108,7 @@ async function attachPod(
   deadline: number,
   spared: Set<number>,
 ): Promise<AddOutcome & { readonly complete: CompleteMeta }> {
-  const { request, conf, executor, now, store, warn } = context
-  const begin = now()
+  const { request, conf, now, store, warn } = context
   const missing = [...leftOut]
   for (const attachment of meta.attachments) prepareDeviceInfo(attachment, warn)
   const started = new Set<number>()
@@ -117,7 +117,21 @@ async function attachPod(
     calls.push(report)
     context.called(report)
   }
-  const attached = await attachAll({ ...context, called }, meta.attachments, deadline, {
+  const leaveOut = async (attachment: RecordedAttachment, error: CniError, raw: unknown): Promise<void> => {
+    warn(`optional ${networkTitle(attachment)} is left out: ${error.message}`)
+    missing.push(`${networkTitle(attachment)}: ${error.message}`)
+    const ids = new Set(attachment.calls.filter((id) => started.has(id)))
+    const undos = undosOf(attachment, context, raw)
+      .filter(({ id }) => ids.has(id))
+      .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
+      .reverse()
+    const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
+    open.undone(...undone)
+    const owner = { devInfoDir: conf.devInfoDir, containerId: request.containerId }
+    removeDeviceInfo(attachment.deviceInfoFile, owner, warn)
+    for (const fault of faults) warn(`undo of optional ${networkTitle(attachment)}: ${fault.message}`)
+  }
+  const all = await attachAll({ ...context, called }, meta.attachments, deadline, {
     started: (attachments) => {
       const ids = attachments.flatMap((attachment) => attachment.calls)
       open.started(ids)
@@ -131,25 +145,10 @@ async function attachPod(
       for (const id of ids) spared.add(id)
     },
     attached: ({ attachment, raw }) => open.undo(undosOf(attachment, context, raw)),
-    failedOptional: async (attachment, error) => {
-      warn(`optional ${networkTitle(attachment)} is left out: ${error.message}`)
-      missing.push(`${networkTitle(attachment)}: ${error.message}`)
-      const ids = new Set(attachment.calls.filter((id) => started.has(id)))
-      const undos = undosOf(attachment, context, undefined)
-        .filter(({ id }) => ids.has(id))
-        .map((exec) => ({ exec, isStarted: true, isUndone: false, isSpared: spared.has(exec.id) }))
-        .reverse()
-      const { faults, undone } = await undoCalls(context, undos, request.netns, deadline)
-      open.undone(...undone)
-      const owner = { devInfoDir: conf.devInfoDir, containerId: request.containerId }
-      removeDeviceInfo(attachment.deviceInfoFile, owner, warn)
-      for (const fault of faults) warn(`undo of optional ${networkTitle(attachment)}: ${fault.message}`)
-    },
+    failedOptional: (attachment, error) => leaveOut(attachment, error, undefined),
   })
 
-  const candidates = attached.map(({ attachment, result }) => ({ ...attachment, result }))
-  const { change, results } = decideDefaultRoutes(candidates, conf.clusterCIDRs)
-  if (change.length > 0) await executor.changeRoutes(request.netns, change)
+  const { attached, results } = await moveDefaultRoute(context, all, leaveOut)
 
   const merged = merge(context, attached, results)
   const result = formatResult(merged, request.cniVersion)
@@ -182,10 +181,46 @@ async function attachPod(
     ...(replaces === undefined ? {} : { replaces }),
     calls,
     warnings: [],
-    durationMs: now() - begin,
+    durationMs: now() - context.startedAt,
   }
   open.complete(complete as unknown as JsonObject)
   return { result, networkStatus, complete }
+}
+
+/**
+ * Puts the default route where it belongs. An optional network whose gateway cannot be used is left out, and then the
+ * route belongs elsewhere.
+ *
+ * @returns What stays attached, and the results as they are afterwards.
+ */
+async function moveDefaultRoute(
+  context: EngineContext,
+  attached: readonly Attached[],
+  leaveOut: (attachment: RecordedAttachment, error: CniError, raw: unknown) => Promise<void>,
+): Promise<{ readonly attached: readonly Attached[]; readonly results: readonly Result[] }> {
+  const { conf, executor, request, signal } = context
+  const candidates = attached.map(({ attachment, result }) => ({ ...attachment, result }))
+  const { change, results } = decideDefaultRoutes(candidates, conf.clusterCIDRs)
+  if (change.length === 0) return { attached, results }
+  try {
+    await executor.changeRoutes(request.netns, change)
+    return { attached, results }
+  } catch (error) {
+    const owner = attached.find(
+      ({ attachment }) => attachment.isOptional && attachment.defaultRoute !== undefined,
+    )
+    // What is built on its interface would go with it.
+    const isNeeded = attached.some(({ attachment }) =>
+      attachment.waitsFor.includes(owner?.attachment.index ?? -1),
+    )
+    if (owner === undefined || isNeeded || signal.aborted) throw error
+    await leaveOut(owner.attachment, toCniError(error), owner.raw)
+    return await moveDefaultRoute(
+      context,
+      attached.filter((other) => other !== owner),
+      leaveOut,
+    )
+  }
 }
 
 function merge(context: EngineContext, attached: readonly Attached[], results: readonly Result[]): Result {

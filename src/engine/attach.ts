@@ -66,21 +66,36 @@ export async function attachAll(
 ): Promise<Attached[]> {
   const attached: (Attached | undefined)[] = []
   let failure: CniError | undefined
-  const runAll = async (list: readonly RecordedAttachment[]): Promise<void> => {
-    for (let next = 0; next < list.length && failure === undefined; ) {
-      const round = await attachInOrder(context, list.slice(next), deadline, events)
+  const handed = new Map<RecordedAttachment, Series>()
+  const runAll = async (
+    list: readonly RecordedAttachment[],
+    along: readonly RecordedAttachment[],
+  ): Promise<void> => {
+    for (let next = 0; next < list.length && (failure === undefined || isHanded(list[next])); ) {
+      const round = await attachInOrder(context, list.slice(next), {
+        deadline,
+        events,
+        along,
+        handed,
+        hasFailed: () => failure !== undefined,
+      })
       for (const done of round.attached) attached[done.attachment.index] = done
       next += round.attached.length
       if (round.failed === undefined) continue
       const { attachment, error } = round.failed
       next++
       if (!attachment.isOptional || context.signal.aborted) failure ??= error
-      else await events.failedOptional(attachment, error)
+      else if (failure === undefined) await events.failedOptional(attachment, error)
     }
   }
-  const run = async (list: readonly RecordedAttachment[]): Promise<void> => {
+  const isHanded = (attachment: RecordedAttachment | undefined): boolean =>
+    attachment !== undefined && handed.has(attachment)
+  const run = async (
+    list: readonly RecordedAttachment[],
+    along: readonly RecordedAttachment[] = [],
+  ): Promise<void> => {
     try {
-      await runAll(list)
+      await runAll(list, along)
     } catch (error) {
       // What else is under way is waited for before anything is undone.
       failure ??= toCniError(error)
@@ -88,7 +103,10 @@ export async function attachAll(
   }
   if (context.conf.parallel) {
     const [first, ...others] = attachments
-    if (first !== undefined) await run([first])
+    if (first !== undefined) {
+      const free = others.filter(({ waitsFor }) => waitsFor.every((index) => index === first.index))
+      await run([first], free)
+    }
     const running = new Map<number, Promise<void>>()
     for (const attachment of others) {
       const before = attachment.waitsFor.flatMap((index) => running.get(index) ?? [])
@@ -105,6 +123,24 @@ export async function attachAll(
   return attached.filter((entry) => entry !== undefined)
 }
 
+/** Calls that have been handed over: those to be waited for in their order, and the first of other networks. */
+interface Series {
+  readonly steps: readonly Step[]
+  readonly exits: readonly Promise<DelegateExit>[]
+  readonly along: readonly (readonly [Step, Promise<DelegateExit>])[]
+}
+
+interface RoundOptions {
+  readonly deadline: number
+  readonly events: AttachEvents
+  /** Networks whose first plugins are handed over together with the list's last call, and start when that has succeeded. */
+  readonly along: readonly RecordedAttachment[]
+  /** What has been handed over with an earlier round's last call. */
+  readonly handed: Map<RecordedAttachment, Series>
+  /** Whether another network has failed, so that nothing new is to be started. */
+  hasFailed(): boolean
+}
+
 /** How far a run through attachments came: those that are up from the first on, and the one that failed. */
 interface Round {
   readonly attached: readonly Attached[]
@@ -118,21 +154,21 @@ interface Round {
 async function attachInOrder(
   context: EngineContext,
   list: readonly RecordedAttachment[],
-  deadline: number,
-  events: AttachEvents,
+  options: RoundOptions,
 ): Promise<Round> {
+  const { deadline, events, along, handed } = options
   const attached: Attached[] = []
   let before: StepResult | undefined
   let position = 0
   for (;;) {
     const attachment = list[attached.length]
     if (attachment === undefined) return { attached, failed: undefined }
-    const late = lateness(context, attachment, position, deadline)
+    const begun = position === 0 ? handed.get(attachment) : undefined
+    const late = begun === undefined ? lateness(context, attachment, position, options) : undefined
     if (late !== undefined) {
       if (position > 0) events.spared(attachment.calls.slice(position))
       return { attached, failed: { attachment, error: late } }
     }
-    const steps = seriesFrom(context, list.slice(attached.length), position, before?.raw, deadline)
     let failed: Round['failed']
     const starting = (begun: readonly Step[]): void => {
       const first = begun.filter((step) => step.position === 0)
@@ -156,7 +192,12 @@ async function attachInOrder(
         failed ??= { attachment: step.attachment, error: isDropped ? overtime(context, step) : end.error }
       }
     }
-    await runSeries(context, steps, deadline, starting, (step, end) => {
+    const series =
+      begun ??
+      startSeries(context, list.slice(attached.length), position, before?.raw, { deadline, along, starting })
+    for (const [step, exit] of series.along)
+      handed.set(step.attachment, { steps: [step], exits: [exit], along: [] })
+    await awaitSeries(context, series, (step, end) => {
       try {
         ended(step, end)
       } catch (error) {
@@ -170,25 +211,47 @@ async function attachInOrder(
 }
 
 /**
- * The plugin at `position`, and the first plugin of each network that follows as long as none before it has
- * a further plugin. An optional network ends the series: what comes after it does not depend on it.
+ * Hands over the plugin at `position`, and the first plugin of each network that follows as long as none before it
+ * has a further plugin. An optional network ends the series: what comes after it does not depend on it.
  */
-function seriesFrom(
+function startSeries(
   context: EngineContext,
-  [attachment, ...others]: readonly RecordedAttachment[],
+  list: readonly RecordedAttachment[],
   position: number,
   prevResult: JsonObject | undefined,
-  deadline: number,
-): Step[] {
-  if (attachment === undefined) return []
-  const steps = [makeStep(context, attachment, position, prevResult, deadline)]
-  let isWhole = position + 1 === attachment.plugins.length && !attachment.isOptional
-  for (const other of others) {
+  {
+    deadline,
+    along,
+    starting,
+  }: Pick<RoundOptions, 'deadline' | 'along'> & { starting(steps: readonly Step[]): void },
+): Series {
+  const { executor, signal, now } = context
+  const steps: Step[] = []
+  let isWhole = true
+  for (const [index, attachment] of list.entries()) {
     if (!isWhole) break
-    steps.push(makeStep(context, other, 0, undefined, deadline))
-    isWhole = other.plugins.length === 1 && !other.isOptional
+    const first = index === 0 ? position : 0
+    steps.push(makeStep(context, attachment, first, index === 0 ? prevResult : undefined, deadline))
+    isWhole = first + 1 === attachment.plugins.length && !attachment.isOptional
   }
-  return steps
+  const together = isWhole ? along.map((other) => makeStep(context, other, 0, undefined, deadline)) : []
+  const all = [...steps, ...together]
+  const exits = executor.execSeries({
+    calls: all.map(({ titled }) => titled.call),
+    next: 'success',
+    together: together.length,
+    withinMs: deadline - now(),
+    signal,
+    starting: (indexes) => starting(indexes.flatMap((index) => all[index] ?? [])),
+  })
+  return {
+    steps,
+    exits: exits.slice(0, steps.length),
+    along: together.flatMap((step, index) => {
+      const exit = exits[steps.length + index]
+      return exit === undefined ? [] : [[step, exit] as const]
+    }),
+  }
 }
 
 function makeStep(
@@ -224,23 +287,14 @@ function makeStep(
 
 type StepEnd = StepResult | { readonly error: CniError; readonly hasBegun: boolean }
 
-/** Runs a series, tells of each end when it comes, and waits until each of its calls has ended or will not start. */
-async function runSeries(
+/** Tells of each end of a series when it comes, and waits until each of its calls has ended or will not start. */
+async function awaitSeries(
   context: EngineContext,
-  steps: readonly Step[],
-  deadline: number,
-  starting: (steps: readonly Step[]) => void,
+  { steps, exits }: Series,
   ended: (step: Step, end: StepEnd) => void,
 ): Promise<void> {
-  const { executor, signal, now } = context
+  const { executor, now } = context
   let begunAt = now()
-  const exits = executor.execSeries({
-    calls: steps.map(({ titled }) => titled.call),
-    next: 'success',
-    withinMs: deadline - begunAt,
-    signal,
-    starting: (indexes) => starting(indexes.flatMap((index) => steps[index] ?? [])),
-  })
   let thrown: { readonly error: unknown } | undefined
   for (const [index, pending] of exits.entries()) {
     const step = steps[index]
@@ -284,21 +338,23 @@ function lateness(
   context: EngineContext,
   attachment: RecordedAttachment,
   position: number,
-  deadline: number,
+  { deadline, hasFailed }: RoundOptions,
 ): CniError | undefined {
   const { conf, now, signal } = context
+  if (hasFailed()) return notStarted({ attachment, position }, 'another network has failed')
   const isLate = (attachment.timeoutMs ?? conf.delegateTimeoutMs) <= 0 || deadline <= now()
   if (!signal.aborted && !isLate) return undefined
   return overtime(context, { attachment, position })
 }
 
-function overtime(
-  { conf, signal }: EngineContext,
-  { attachment, position }: Pick<Step, 'attachment' | 'position'>,
-): CniError {
+function overtime({ conf, signal }: EngineContext, step: Pick<Step, 'attachment' | 'position'>): CniError {
   const why = signal.aborted
     ? 'the runtime ended the call'
     : `the time for the whole ADD (${conf.addTimeoutMs / 1000} s) is over`
+  return notStarted(step, why)
+}
+
+function notStarted({ attachment, position }: Pick<Step, 'attachment' | 'position'>, why: string): CniError {
   return new CniError(
     CniErrorCode.TryAgainLater,
     `${networkTitle(attachment)}: plugin "${attachment.plugins[position]?.type}" is not started: ${why}`,

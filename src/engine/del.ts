@@ -63,6 +63,7 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
     conf,
     request,
     podNamespace: undefined,
+    namespaceLabels: undefined,
     networks,
     facts: undefined,
     devices: undefined,

@@ -11,7 +11,7 @@ import { allFaults, chooseNetworks } from '../plan/requested-network.ts'
 import type { EngineContext } from './engine.ts'
 import { findPod } from './pod-lookup.ts'
 import { waitForReadiness } from './readiness.ts'
-import { resolveNetworks } from './resolution.ts'
+import { findNamespaceLabels, resolveNetworks } from './resolution.ts'
 
 /** A plan without faults, and what it rests on. */
 export interface PlannedRequest {
@@ -45,7 +45,9 @@ export async function planRequest(context: EngineContext): Promise<PlannedReques
     const facts = await executor.probe(request.netns, [...new Set(types)])
     checkNetns(context, facts)
     const devices = await findDevices(context, identity, networks)
-    const plan = planAttachments({ conf, request, podNamespace: pod?.namespace, networks, facts, devices })
+    const podNamespace = pod?.namespace
+    const namespaceLabels = await findNamespaceLabels(context.store, podNamespace, networks)
+    const plan = planAttachments({ conf, request, podNamespace, namespaceLabels, networks, facts, devices })
     for (const warning of plan.warnings) warn(warning)
     if (plan.faults.length > 0) throw allFaults(plan.faults)
     return { plan, identity, facts }

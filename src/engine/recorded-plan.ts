@@ -25,8 +25,10 @@ export interface PlannedMeta {
   readonly pod: PodIdentity | undefined
   /** Directories of plugins at ADD; DEL searches them after its own. */
   readonly searchPath: readonly string[]
-  /** ISO 8601, UTC; for people, and to tell which record of a pod is the last. */
+  /** ISO 8601, UTC; for people: a clock may be set. */
   readonly time: string
+  /** Microseconds since the node was started: of two records of a boot the later one has more. Absent in records of before. */
+  readonly uptimeUs?: number
   readonly attachments: readonly RecordedAttachment[]
 }
 

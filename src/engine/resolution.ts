@@ -4,7 +4,9 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { type Conflist, parseConflist } from '../cni/conflist.ts'
 import { parseJson } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import { needsNamespaceLabels } from '../plan/allowed-namespaces.ts'
 import type { ResolvedNetwork } from '../plan/plan-attachments.ts'
 import { isMetaPlugin } from '../plan/plugin-quirks.ts'
 import type { RequestedNetwork } from '../plan/requested-network.ts'
@@ -49,6 +51,20 @@ export async function resolveNetworks(
     if (network !== undefined) resolved.push(network)
   }
   return resolved
+}
+
+/**
+ * The labels of the pod's namespace, where a NAD depends on them; most do not, and nobody is asked.
+ *
+ * @throws {CniError} What the store throws when it cannot tell.
+ */
+export async function findNamespaceLabels(
+  store: ClusterStore | undefined,
+  podNamespace: string | undefined,
+  networks: readonly ResolvedNetwork[],
+): Promise<Labels | undefined> {
+  if (podNamespace === undefined || !needsNamespaceLabels(networks, podNamespace)) return undefined
+  return await store?.namespaceLabels(podNamespace)
 }
 
 async function resolveNetwork(

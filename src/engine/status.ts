@@ -38,6 +38,7 @@ export async function status(context: EngineContext): Promise<void> {
       conf,
       request,
       podNamespace: undefined,
+      namespaceLabels: undefined,
       networks,
       facts,
       devices: undefined,

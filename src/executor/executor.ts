@@ -48,11 +48,13 @@ export function hasSucceeded({ status, ended }: DelegateExit): boolean {
   return status === 0 && ended === undefined
 }
 
-/** Calls that need nothing of each other's answers, one after another. */
+/** Calls that need nothing of each other's answers, one after another, the last ones together if wished. */
 export interface CallSeries {
   readonly calls: readonly DelegateCall[]
   /** `success`: after a call that failed nothing more is started. `end`: the next starts whatever became of it. */
   readonly next: 'success' | 'end'
+  /** How many of the last calls start together, when the one before them lets the first of them start. */
+  readonly together?: number
   /** Milliseconds for all of them: what runs then is ended, the rest is not started. */
   readonly withinMs: number
   /** Ends what runs when aborted; the rest is not started. */

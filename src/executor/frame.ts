@@ -86,11 +86,20 @@ export function decodeNumber(field: Buffer | undefined): number | undefined {
   return field?.length === 4 ? field.readUInt32BE(0) : undefined
 }
 
-/** When a call of a burst starts: at once, or only after the one before it succeeded or ended. */
-export const ExecMode = { now: 0, afterSuccess: 1, afterEnd: 2 } as const
+/** When a call of a burst starts: at once, after the one before it succeeded or ended, or with it, unless that one is dropped. */
+export const ExecMode = { now: 0, afterSuccess: 1, afterEnd: 2, withBefore: 3 } as const
 
 /** Added to a mode: the end of the call before it is not to be held back until the series is over. */
 export const TELL_AT_ONCE = 4
+
+/** Added to a mode: the plugin does nothing without its input and may start up while the call before it runs. */
+export const START_AHEAD = 8
+
+/** Added to a mode: the plugin and what it starts stay on one processor. */
+export const KEEP_PROCESSOR = 16
+
+/** Added to a mode: no call yet; the plugin is started for the call that comes next, if that has the same environment. */
+export const HOLD = 32
 
 /** A delegate's call as an `exec` frame carries it. */
 export interface ExecFields {

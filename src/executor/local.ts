@@ -71,7 +71,7 @@ export function localExecutor(options: LocalExecutorOptions): Executor {
 }
 
 function execSeries(series: CallSeries, options: LocalExecutorOptions): Promise<DelegateExit>[] {
-  const { calls, next, withinMs, signal, starting } = series
+  const { calls, next, together = 0, withinMs, signal, starting } = series
   const deadline = performance.now() + withinMs
   let before: Promise<boolean> = Promise.resolve(true)
   return calls.map((call, index) => {
@@ -84,7 +84,8 @@ function execSeries(series: CallSeries, options: LocalExecutorOptions): Promise<
       return execDelegate({ ...call, timeoutMs: Math.min(call.timeoutMs, leftMs) }, signal, options)
     })
     // Whoever asked for the series looks at them in turn: none is unhandled until then.
-    before = exit.then(hasSucceeded, () => false)
+    const isGood = exit.then(hasSucceeded, () => false)
+    if (index < calls.length - together) before = isGood
     return exit
   })
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:os'
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import type { HostFacts, PluginFile } from '../plan/host-facts.ts'
+import { readsInputFirst } from '../plan/plugin-quirks.ts'
 import type { Connection } from './connection.ts'
 import {
   type CallSeries,
@@ -11,7 +12,15 @@ import {
   type Executor,
   ExecutorLostError,
 } from './executor.ts'
-import { decodeNumber, ExecMode, type Frame, TELL_AT_ONCE } from './frame.ts'
+import {
+  decodeNumber,
+  ExecMode,
+  type Frame,
+  HOLD,
+  KEEP_PROCESSOR,
+  START_AHEAD,
+  TELL_AT_ONCE,
+} from './frame.ts'
 import {
   decodeExit,
   decodeFacts,
@@ -27,9 +36,17 @@ import {
 export interface RemoteExecutor extends Executor {
   /** Takes a frame of the shim's; `false` when it answers nothing that was asked. */
   receive(frame: Frame): boolean
+  /**
+   * Tells what the first call of an ADD is like as a rule. While few ADDs are running, the plugin that was the first
+   * of the ADD before starts up with it, without input: it waits for that, or is ended if the first call is another.
+   */
+  expect(first: ExpectedCall): void
   /** The shim is gone: whoever waits gets an error. */
   disconnect(): void
 }
+
+/** What a plugin's environment says of a call. */
+type ExpectedCall = Pick<DelegateCall, 'containerId' | 'netns' | 'ifName' | 'args'>
 
 interface Waiting<T> {
   resolve(value: T): void
@@ -46,6 +63,8 @@ export interface FoundPlugins {
   /** All of these types, or `undefined` when one is not known. */
   find(hello: SearchedFolders, types: readonly string[]): ReadonlyMap<string, PluginFile> | undefined
   keep(hello: SearchedFolders, plugins: ReadonlyMap<string, PluginFile | undefined>): void
+  /** The plugin that was the first of the last ADD, if it was called as expected and may start up ahead. */
+  first: string | undefined
 }
 
 type SearchedFolders = Pick<Hello, 'searchPath' | 'searchMark'>
@@ -60,6 +79,7 @@ export function openFoundPlugins(now: () => number): FoundPlugins {
   const keyOf = ({ searchPath, searchMark }: SearchedFolders): string =>
     `${searchPath.join(':')}\0${searchMark}\0`
   return {
+    first: undefined,
     find(hello, types) {
       const prefix = keyOf(hello)
       const time = now()
@@ -108,6 +128,20 @@ export function remoteExecutor(
       hint: 'the runtime ended it; what was started is undone at DEL',
     })
 
+  let expected: ExpectedCall | undefined
+  const learn = (call: DelegateCall | undefined): void => {
+    if (expected === undefined || call?.command !== 'ADD') return
+    const isAsExpected = call.ifName === expected.ifName && call.args === expected.args
+    foundPlugins.first = isAsExpected && readsInputFirst(call.type) ? call.type : undefined
+  }
+
+  /** With few ADDs the time counts, with more than processors the work: a plugin that stays on one does less of it. */
+  const manner = ({ command, type }: DelegateCall, isFirst: boolean): number => {
+    const isKnown = readsInputFirst(type)
+    if (isCalm()) return TELL_AT_ONCE + (isKnown && !isFirst ? START_AHEAD : 0)
+    return isKnown && command === 'ADD' ? KEEP_PROCESSOR : 0
+  }
+
   const ask = <T>(send: () => void, wait: (waiting: Waiting<T>) => void, timeoutMs: number): Promise<T> =>
     new Promise((resolve, reject) => {
       if (!isConnected) {
@@ -136,16 +170,26 @@ export function remoteExecutor(
     )
 
   // Cancellation by the runtime reaches the shim before it reaches us.
-  const execSeries = ({ calls, next, withinMs, signal, starting }: CallSeries): Promise<DelegateExit>[] => {
+  const execSeries = ({
+    calls,
+    next,
+    together = 0,
+    withinMs,
+    signal,
+    starting,
+  }: CallSeries): Promise<DelegateExit>[] => {
     // A call that no frame can hold throws here, when nothing has been promised of the others.
     const asked = calls.map((call, index) => {
       const id = nextId++
-      const order = index === 0 ? ExecMode.now : next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
-      const mode = order + (isCalm() ? TELL_AT_ONCE : 0)
+      const follows = next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
+      const order =
+        index === 0 ? ExecMode.now : index > calls.length - together ? ExecMode.withBefore : follows
+      const mode = order + manner(call, index === 0)
       const timeoutMs = Math.max(0, Math.ceil(call.timeoutMs))
       return { call, id, frame: encodeMessage.exec({ ...call, id, mode, timeoutMs }) }
     })
     starting?.([...calls.keys()])
+    if (isUntouched) learn(calls[0])
     isUntouched = false
     let isOver = false
     const ownLimitsMs = calls.reduce((sum, call) => sum + call.timeoutMs, 0)
@@ -185,6 +229,15 @@ export function remoteExecutor(
   }
 
   return {
+    expect(first) {
+      expected = first
+      const type = foundPlugins.first
+      if (type === undefined || !isCalm()) return
+      const mode = START_AHEAD + HOLD
+      connection.send(
+        encodeMessage.exec({ ...first, id: 0, mode, timeoutMs: 0, type, command: 'ADD', stdin: '' }),
+      )
+    },
     async probe(path, types) {
       if (early !== undefined && isUntouched && path === hello.netns) {
         const known = foundPlugins.find(hello, types)

@@ -216,12 +216,15 @@ export function openJournalDir(stateDir: string): Journal {
         throw ioError(`state directory ${stateDir} cannot be written`, error)
       }
       const planned = calls.map((exec) => ({ exec, isStarted: false, isUndone: false }))
-      const record = { planned: meta, complete: undefined, calls: planned, isPublished: false, failedDels: 0 }
+      const record: JournalRecord = {
+        ...{ planned: meta, complete: undefined, calls: planned },
+        ...{ isPublished: false, failedDels: 0, bootId: readBootId(), isDamaged: false },
+      }
       // The rename is lasting only with its directory; both are under way while the delegates run, which are
       // started first.
       const synced = nextTurn().then(() => Promise.all([syncFile(fd), syncDirectory(directory)]))
       synced.catch(() => undefined)
-      return openAt(key, fd, { ...record, isDamaged: false }, synced)
+      return openAt(key, fd, record, synced)
     },
     open(key, record) {
       const path = pathOf(key)

@@ -20,6 +20,8 @@ export interface JournalRecord {
   readonly isPublished: boolean
   /** DELs that failed so far. */
   readonly failedDels: number
+  /** The boot of the node in which it was begun; `undefined` when it does not say. */
+  readonly bootId: string | undefined
   /** Whether frames are lost, so that a call without `started` may have run all the same. */
   readonly isDamaged: boolean
   /** Bytes up to a torn frame at the end of the file; `undefined` when there is none. */
@@ -44,12 +46,12 @@ export function toJournalRecord(
   let complete: (() => JsonObject | undefined) | undefined
   let isPublished = false
   let failedDels = 0
-  let isOfThisBoot = true
+  let plannedBoot: string | undefined
   for (const { kind, fields } of frames) {
     const id = decodeNumber(fields[0])
     if (kind === FrameKind.planned) {
       planned = lazily(() => readObject(fields[0]))
-      isOfThisBoot = bootId === undefined || fields[5] === undefined || fields[5].toString() === bootId
+      plannedBoot = fields[5]?.toString()
     } else if (kind === FrameKind.complete) complete = lazily(() => readObject(fields[0]))
     else if (kind === FrameKind.published) isPublished = true
     else if (kind === FrameKind.attempted) failedDels++
@@ -60,6 +62,7 @@ export function toJournalRecord(
       if (exec !== undefined) execs.set(exec.id, exec)
     }
   }
+  const isOfThisBoot = bootId === undefined || plannedBoot === undefined || plannedBoot === bootId
   const calls = [...execs.values()]
     .sort((left, right) => left.id - right.id)
     .map((exec) => ({
@@ -78,6 +81,7 @@ export function toJournalRecord(
     calls,
     isPublished,
     failedDels,
+    bootId: plannedBoot,
     isDamaged,
   }
 }

@@ -15,3 +15,6 @@ export const CONFIG_HASH_ANNOTATION = 'kubernetes.io/config.hash'
 
 /** On a pod: the networks that it got, written by whoever attached them. NPWG-140. */
 export const NETWORK_STATUS_ANNOTATION = 'k8s.v1.cni.cncf.io/network-status'
+
+/** On a NAD: a selector of the namespaces whose pods may use it, beside its own. */
+export const ALLOWED_NAMESPACES_ANNOTATION = 'plexus-cni.io/allowed-namespaces'

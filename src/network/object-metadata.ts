@@ -1,6 +1,6 @@
 import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
-import { namespaceFault, objectNameFault } from './object-name.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 
 /** What Plexus reads of a Kubernetes object's `metadata`. */
 export interface ObjectMetadata {

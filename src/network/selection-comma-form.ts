@@ -1,6 +1,6 @@
 import { toShown } from '../cni/faults.ts'
 import { ifNameFault } from '../cni/if-name.ts'
-import { objectNameFault, suggestObjectName } from './object-name.ts'
+import { objectNameFault, suggestObjectName } from '../cni/object-name.ts'
 import type { SelectionElement } from './selection-element.ts'
 import { elementReport, type SelectionFindings } from './selection-report.ts'
 import type { ReportedElement } from './selection-validation.ts'

@@ -42,8 +42,10 @@ export interface KeeperOptions {
     readonly cniVersion: CniVersion
     /** Keys of our entry in it. */
     readonly netConf: JsonObject
-    /** Whether it may be written now: not before we can serve, and not while we are uninstalled. */
+    /** Whether it may be written now: not before we can serve. */
     readonly isWanted: () => boolean
+    /** Whether the node is being uninstalled: then it is not put back. */
+    readonly isUninstalled?: () => boolean
   }
   readonly report: (level: Level, message: string) => void
 }
@@ -168,7 +170,12 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
     const network = search === undefined ? undefined : lastGood
     if (search !== undefined && network === undefined) return
     const now = performance.now()
-    if (!conflist.isWanted()) {
+    const isUninstalled = conflist.isUninstalled?.() ?? false
+    if (isUninstalled) {
+      fault = undefined
+      say.once('warn', 'uninstalled', `${target.path} is not put back: Plexus is being uninstalled here`)
+    }
+    if (isUninstalled || !conflist.isWanted()) {
       later(RETRY_MS)
       return
     }

@@ -66,6 +66,25 @@ export function readSandboxRecords(stateDir: string): SandboxRecord[] {
   return [...records, ...readDamaged(join(stateDir, 'damaged'))]
 }
 
+/** The records of one pod: what is in use before what is left over, and the newest first. */
+export function recordsOfPod(
+  records: readonly SandboxRecord[],
+  namespace: string,
+  name: string,
+): SandboxRecord[] {
+  return records
+    .filter(({ meta }) => meta?.pod?.namespace === namespace && meta.pod.name === name)
+    .sort((left, right) => rank(right) - rank(left) || compareTime(right, left))
+}
+
+function rank({ state }: SandboxRecord): number {
+  return ['damaged', 'netns gone', 'undo pending', 'incomplete', 'live'].indexOf(state)
+}
+
+function compareTime(left: SandboxRecord, right: SandboxRecord): number {
+  return Date.parse(left.meta?.time ?? '') - Date.parse(right.meta?.time ?? '') || 0
+}
+
 /** Files kept aside after their undo: only for people to look at. */
 function readDamaged(folder: string): SandboxRecord[] {
   return readNames(folder).map((name) => {

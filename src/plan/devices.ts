@@ -3,6 +3,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { resourceName } from '../network/nad.ts'
 import type { PodDevices } from '../network/pod-devices.ts'
 import type { ResolvedNetwork } from './plan-attachments.ts'
+import { isOptional } from './requested-network.ts'
 
 /** What a network that takes its device from a resource gets of it. */
 export interface DeviceGrant {
@@ -70,9 +71,9 @@ export function grantDevices(
       }
     }
 
-    const isOptional = (index: number): boolean => networks[index]?.requested.element?.optional === true
+    const yields = (index: number): boolean => isOptional(networks[index]?.requested)
     const lacking = new Set(
-      [...unnamed.filter((index) => !isOptional(index)), ...unnamed.filter(isOptional)].slice(free.size),
+      [...unnamed.filter((index) => !yields(index)), ...unnamed.filter(yields)].slice(free.size),
     )
     const rest = allocated.entries().filter(([, id]) => free.has(id))
     for (const index of unnamed) {

@@ -7,9 +7,10 @@ import type { PlanInput } from './plan-attachments.ts'
  * `net<N>` with N the place in the pod (NPWG-083), or the next free number when that name is asked for
  * by another network.
  *
- * @returns Names by place, and a fault for every name that is there twice or taken (CNI-041, NPWG-048).
+ * @returns Names by place, and by place too what is wrong with one that is there twice or taken (CNI-041,
+ * NPWG-048).
  */
-export function planIfNames(input: PlanInput): { ifNames: string[]; faults: CniError[] } {
+export function planIfNames(input: PlanInput): { ifNames: string[]; faults: (CniError | undefined)[] } {
   const { networks, request, facts } = input
   const asked = networks.map(({ requested }) =>
     requested.isDefault ? request.ifName : requested.element?.interface,
@@ -22,27 +23,22 @@ export function planIfNames(input: PlanInput): { ifNames: string[]; faults: CniE
     used.add(`net${number}`)
     return `net${number}`
   })
-  const faults: CniError[] = []
-  for (const [index, ifName] of ifNames.entries()) {
-    const source = networks[index]?.source ?? ''
-    if (ifNames.indexOf(ifName) !== index) {
-      const first = networks[ifNames.indexOf(ifName)]?.source ?? ''
-      faults.push(
-        new CniError(
-          CniErrorCode.InvalidNetworkConfig,
-          `interface name ${ifName} is asked for twice: by ${first} and by ${source}`,
-          { hint: 'give each network of the pod its own interface name' },
-        ),
-      )
-    } else if (facts?.links.includes(ifName) === true) {
-      faults.push(
-        new CniError(
-          CniErrorCode.InvalidNetworkConfig,
-          `interface name ${ifName} (for ${source}) already exists in the pod's network namespace`,
-          { hint: 'choose another name in the annotation, or delete the interface that is there' },
-        ),
+  const sourceOf = (index: number): string => networks[index]?.source ?? ''
+  const faults = ifNames.map((ifName, index) => {
+    const first = ifNames.indexOf(ifName)
+    if (first !== index) {
+      return new CniError(
+        CniErrorCode.InvalidNetworkConfig,
+        `interface name ${ifName} is asked for twice: by ${sourceOf(first)} and by ${sourceOf(index)}`,
+        { hint: 'give each network of the pod its own interface name' },
       )
     }
-  }
+    if (facts?.links.includes(ifName) !== true) return undefined
+    return new CniError(
+      CniErrorCode.InvalidNetworkConfig,
+      `interface name ${ifName} (for ${sourceOf(index)}) already exists in the pod's network namespace`,
+      { hint: 'choose another name in the annotation, or delete the interface that is there' },
+    )
+  })
   return { ifNames, faults }
 }

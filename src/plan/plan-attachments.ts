@@ -7,16 +7,18 @@ import { capabilitiesOf, selectRuntimeConfig } from '../cni/delegate-conf.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { deviceInfoFileName, devicePluginFileName } from '../network/device-info.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { PodDevices } from '../network/pod-devices.ts'
 import type { SelectionElement } from '../network/selection-element.ts'
+import { allowedNamespacesFault } from './allowed-namespaces.ts'
 import { type DeviceGrant, grantDevices } from './devices.ts'
 import type { HostFacts } from './host-facts.ts'
 import { planIfNames } from './if-names.ts'
 import { networkTitle, type Plan, type PlannedAttachment, type PlannedPlugin } from './plan.ts'
 import { pluginFaults } from './plugin-faults.ts'
 import { readsIpArg, readsMacArg } from './plugin-quirks.ts'
-import type { RequestedNetwork } from './requested-network.ts'
+import { isOptional, type RequestedNetwork } from './requested-network.ts'
 
 /** A requested network with its configuration, or with the reason why there is none. */
 export interface ResolvedNetwork {
@@ -36,6 +38,8 @@ export interface PlanInput {
   readonly request: { readonly containerId: string; readonly ifName: string; readonly args: CniArgs }
   /** Namespace of the pod; `undefined` when the caller named none. */
   readonly podNamespace: string | undefined
+  /** Labels of that namespace; `undefined` when they are not known: what depends on them is refused. */
+  readonly namespaceLabels: Labels | undefined
   readonly networks: readonly ResolvedNetwork[]
   /** `undefined` when nothing will run (`explain`): then nothing is checked against the host. */
   readonly facts: HostFacts | undefined
@@ -55,13 +59,18 @@ export function planAttachments(input: PlanInput): Plan {
   const missing: string[] = []
   const names = planIfNames(input)
   const grants = grantDevices(networks, input.devices)
-  const faults: CniError[] = [...names.faults]
+  const faults = names.faults.filter(
+    (fault, index): fault is CniError => fault !== undefined && !isOptional(networks[index]?.requested),
+  )
   const attachments: PlannedAttachment[] = []
   for (const [index, network] of networks.entries()) {
-    const isolation = isolationFault(network, input)
-    if (isolation !== undefined) {
-      // What else is wrong with it, or what it is, is not for this pod to know.
-      faults.push(isolation)
+    const forbidden =
+      isolationFault(network, input) ??
+      allowedNamespacesFault(network, input.podNamespace, input.namespaceLabels)
+    if (forbidden !== undefined) {
+      // Fails the pod also for an optional network: whoever may not have it may not ask for it (NPWG-116). What else
+      // is wrong with it, or what it is, is not for this pod to know.
+      faults.push(forbidden)
       continue
     }
     warnings.push(...network.warnings)
@@ -76,13 +85,15 @@ export function planAttachments(input: PlanInput): Plan {
             input,
             grants.get(index),
           )
+    const nameFault = isOptional(network.requested) ? names.faults[index] : undefined
     const own = [
+      ...(nameFault === undefined ? [] : [nameFault]),
       ...(network.fault === undefined ? [] : [network.fault]),
       ...(planned?.faults ?? []),
       ...(planned === undefined ? [] : pluginFaults(planned.attachment, conf, facts)),
     ]
     warnings.push(...(planned?.warnings ?? []))
-    if (own.length > 0 && network.requested.element?.optional === true && !network.requested.isDefault) {
+    if (own.length > 0 && isOptional(network.requested)) {
       warnings.push(...own.map(({ message }) => `optional network is left out: ${message}`))
       missing.push(own.map(({ message }) => message).join('; '))
       continue
@@ -176,7 +187,7 @@ function planAttachment(
     plugins,
     defaultRoute: element?.defaultRoute,
     waitsFor: [],
-    isOptional: !isDefault && element?.optional === true,
+    isOptional: isOptional(requested),
     timeoutMs: element?.timeoutMs,
     deviceInfoFile,
     devicePluginFile,

@@ -30,6 +30,38 @@ const AGENT_IPAM_TYPES: ReadonlySet<string> = new Set(['antrea', 'azure-vnet', '
 /** Types that answer CHECK with an error although nothing is wrong. */
 const NO_CHECK_TYPES: ReadonlySet<string> = new Set(['whereabouts', 'aws-cni', 'weave-net'])
 
+/** Types built on the project's library for plugins in Go, which reads all of stdin before the plugin's own code runs. */
+const INPUT_FIRST_TYPES: ReadonlySet<string> = new Set([
+  'bandwidth',
+  'bond',
+  'bridge',
+  'calico',
+  'dummy',
+  'firewall',
+  'flannel',
+  'host-device',
+  'ib-sriov',
+  'ipvlan',
+  'loopback',
+  'macvlan',
+  'ovs',
+  'portmap',
+  'ptp',
+  'rdma',
+  'route-override',
+  'sbr',
+  'sriov',
+  'tap',
+  'tuning',
+  'vlan',
+  'vrf',
+])
+
+/** Whether the plugin is known to do nothing before it has its whole input. */
+export function readsInputFirst(type: string): boolean {
+  return INPUT_FIRST_TYPES.has(type)
+}
+
 /** Whether the plugin or its IPAM takes a MAC from CNI_ARGS. */
 export function readsMacArg(types: readonly string[]): boolean {
   return types.some((type) => MAC_ARG_READERS.has(type))

@@ -30,6 +30,11 @@ export interface RequestedNetwork {
   readonly isPodChoice: boolean
 }
 
+/** Whether the pod does without a network rather than to fail for it; there is no pod without the default one. */
+export function isOptional(requested: RequestedNetwork | undefined): boolean {
+  return requested?.element?.optional === true && !requested.isDefault
+}
+
 /** What is known of the pod when networks are chosen; no annotations when the caller named no pod. */
 export interface PodFacts {
   readonly namespace: string

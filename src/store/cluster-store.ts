@@ -1,4 +1,5 @@
 import type { CniError } from '../cni/cni-error.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
 import type { Pod } from '../network/pod.ts'
@@ -33,6 +34,8 @@ export interface FailedAttempt {
   readonly uid?: string
   readonly command: 'ADD' | 'DEL'
   readonly error: CniError
+  /** Whether the pod has all its networks by an earlier ADD of the same container, which the failed one left alone. */
+  readonly isAttached: boolean
   /** Texts of this attempt alone, such as the container's id: the next one fails in other words. */
   readonly passing: readonly string[]
 }
@@ -52,6 +55,7 @@ export interface ClusterStore {
   /** @param uid What the runtime has as UID: a cache that knows another pod by that name is not believed. */
   pod(namespace: string, name: string, uid?: string): Promise<Pod | undefined>
   nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
+  namespaceLabels(namespace: string): Promise<Labels | undefined>
   /**
    * @param later Told of a publication that is done later; without it nothing is left for later.
    * @returns Whether it is done, need not be done since the pod is another's or gone, or is done later.

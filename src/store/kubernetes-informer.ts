@@ -9,6 +9,8 @@ export interface InformerOptions<T> {
   readonly client: ApiClient
   /** `/api/v1/pods` */
   readonly path: string
+  /** What is said when it may not be followed: the right that is missing. */
+  readonly right: string
   readonly fieldSelector?: string
   /** Content types to ask for, of a list and of one object; default JSON. */
   readonly accept?: { readonly list: string; readonly object: string }
@@ -47,8 +49,13 @@ export interface Informer<T> {
   readonly isListed: boolean
   /** What keeps it from following the API server at the moment. */
   readonly fault: string | undefined
+  /**
+   * Whether the API server has refused (403) to let it be followed. What is known then may be of any age, and whoever
+   * wants to know has to ask; unlike with a server that is away, which cannot be asked.
+   */
+  readonly isForbidden: boolean
   readonly size: number
-  /** The object `namespace/name`. @throws {CniError} What is wrong with it. */
+  /** The object `namespace/name`, or `name` of those in no namespace. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
   /** All objects but those that are wrong. */
   values(): Iterable<T>
@@ -74,6 +81,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   let objects = new Map<string, T | CniError>()
   let isListed = false
   let fault: string | undefined
+  let isForbidden = false
   /** Where the watch goes on; `undefined` when everything must be listed. */
   let version: string | undefined
   /** The oldest version that a list may be of: never back in time, unless the server has forgotten it. */
@@ -187,7 +195,11 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         idleMs: limits.idleMs,
         signal: stop.signal,
         opened: () => {
-          settling = setTimeout(followed, limits.firstPauseMs * PAUSES_TO_SETTLE)
+          settling = setTimeout(() => {
+            // By now all that happened meanwhile has been told.
+            isForbidden = false
+            followed()
+          }, limits.firstPauseMs * PAUSES_TO_SETTLE)
         },
         event: take,
         ...(options.accept === undefined ? {} : { accept: options.accept.object }),
@@ -215,8 +227,8 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         oldest = ''
       }
       failures += 1
-      if (!stop.signal.aborted && (status !== 410 || failures > 2))
-        setFault(toCniError(error, CniErrorCode.TryAgainLater).message)
+      if (status === 403) isForbidden = true
+      if (!stop.signal.aborted && (status !== 410 || failures > 2)) setFault(toFault(error, options.right))
       const pause = Math.min(limits.firstPauseMs * 2 ** Math.min(failures - 1, 20), limits.longestPauseMs)
       const asked = error instanceof ApiError ? error.retryAfterMs : 0
       return asked + pause * (0.5 + Math.random() / 2)
@@ -237,6 +249,9 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     get fault() {
       return fault
     },
+    get isForbidden() {
+      return isForbidden
+    },
     get size() {
       return objects.size
     },
@@ -255,13 +270,20 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   }
 }
 
+function toFault(error: unknown, right: string): string {
+  const { message } = toCniError(error, CniErrorCode.TryAgainLater)
+  if (!(error instanceof ApiError) || error.status !== 403) return message
+  return `${message}; grant Plexus's user the right ${right}: until then each lookup is a request`
+}
+
 function isFault<T>(value: T | CniError | undefined): value is CniError {
   return value instanceof Error
 }
 
-/** `namespace/name` of an object. */
+/** `namespace/name` of an object; the name alone of one that is in no namespace. */
 function keyOf(object: unknown): string | undefined {
   const metadata = isJsonObject(object) && isJsonObject(object.metadata) ? object.metadata : {}
   const { namespace, name } = metadata
-  return typeof namespace === 'string' && typeof name === 'string' ? `${namespace}/${name}` : undefined
+  if (typeof name !== 'string') return undefined
+  return typeof namespace === 'string' ? `${namespace}/${name}` : name
 }

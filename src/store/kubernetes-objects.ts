@@ -8,6 +8,7 @@ import {
   RESOURCE_NAME_ANNOTATION,
 } from '../network/annotations.ts'
 import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
+import { type Namespace, parseNamespace } from '../network/namespace.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 
 /** A pod's metadata alone: its spec and status are ten times as much, and not read. */
@@ -25,6 +26,7 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
   CONFIG_HASH_ANNOTATION,
 ])
 const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
+const NO_ANNOTATIONS: ReadonlySet<string> = new Set()
 const OUR_ANNOTATIONS = 'plexus-cni.io/'
 
 /** What is kept of a pod. @throws {CniError} What is wrong with it. */
@@ -42,6 +44,13 @@ export function toNad(object: JsonObject): NetworkAttachmentDefinition {
     'the API server',
   )
   return { ...nad, annotations: only(nad.annotations, NAD_ANNOTATIONS) }
+}
+
+/** What is kept of a namespace. @throws {CniError} What is wrong with it. */
+export function toNamespace(object: JsonObject): Namespace {
+  const manifest = { metadata: object.metadata, apiVersion: 'v1', kind: 'Namespace' }
+  const namespace = parseNamespace(manifest, 'the API server')
+  return { ...namespace, annotations: only(namespace.annotations, NO_ANNOTATIONS) }
 }
 
 function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {

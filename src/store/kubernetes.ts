@@ -1,18 +1,20 @@
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import { NETWORK_STATUS_ANNOTATION } from '../network/annotations.ts'
+import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import type { Namespace } from '../network/namespace.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { Pod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
 import { ApiError, apiClient } from './kubernetes-client.ts'
 import type { CredentialSource } from './kubernetes-credentials.ts'
 import { type Informer, type InformerLimits, openInformer } from './kubernetes-informer.ts'
-import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
+import { METADATA, toNad, toNamespace, toPod } from './kubernetes-objects.ts'
+import { isPassing, toLookupError } from './lookup-error.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
-import { listNads, type NadLister } from './nad-list.ts'
 import { type NodeView, openNodeView } from './node-view.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
@@ -50,7 +52,7 @@ export interface KubernetesLimits extends InformerLimits {
 }
 
 /** A {@link ClusterStore} that may follow the cluster. */
-export interface KubernetesStore extends ClusterStore, NadLister {
+export interface KubernetesStore extends ClusterStore {
   /** Why the caches may be behind at the moment, if they may. */
   readonly fault: string | undefined
   /** Whether pods and NADs were listed once. */
@@ -78,7 +80,8 @@ const DEFAULT_LIMITS: KubernetesLimits = {
 
 const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
-const NAD_PAGE = 500
+/** Objects in one answer of a list. */
+const PAGE = 500
 const RETRY_PAUSE_MS = 200
 /** Any pod can ask for any number of NADs that do not exist. */
 const MOST_MISSING = 1000
@@ -110,6 +113,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           client,
           limits,
           path: '/api/v1/pods',
+          right: 'list and watch on pods',
           fieldSelector: `spec.nodeName=${nodeName}`,
           accept: METADATA,
           parse: toPod,
@@ -124,7 +128,8 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
           client,
           limits,
           path: `${NAD_GROUP}/${NADS}`,
-          pageSize: NAD_PAGE,
+          right: `list and watch on ${NADS}`,
+          pageSize: PAGE,
           parse: toNad,
           changed: (key, nad) => {
             missing.delete(key)
@@ -174,9 +179,12 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
+  /** What is known of an object and followed. @throws {CniError} What is wrong with it. */
+  const followed = <T>(informer: Informer<T> | undefined, key: string): T | undefined =>
+    informer?.isForbidden ? undefined : informer?.get(key)
   const findPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = toKey('pod', namespace, name)
-    const cached = pods?.get(key)
+    const cached = followed(pods, key)
     if (cached !== undefined && isPodWith(cached, uid)) return cached
     return await askForPod(namespace, name, uid)
   }
@@ -199,7 +207,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     name: string,
   ): Promise<NetworkAttachmentDefinition | undefined> => {
     const key = toKey('NAD', namespace, name)
-    const cached = nads?.get(key)
+    const cached = followed(nads, key)
     if (cached !== undefined) {
       files.keep(cached)
       return cached
@@ -207,7 +215,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     const believedUntil = missing.get(key)
     if (believedUntil !== undefined && performance.now() < believedUntil) return undefined
     // Of those that were listed a copy is kept up to date, or removed: it has nothing new to say.
-    const copy = nads?.isListed ? undefined : files.read(key)
+    const copy = nads?.isListed && !nads.isForbidden ? undefined : files.read(key)
     const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
     try {
       const nad = await read(
@@ -231,9 +239,38 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     return undefined
   }
 
+  /** Followed from the first question on: in most clusters nobody ever asks. */
+  let namespaces: Informer<Namespace> | undefined
+  const findNamespaceLabels = async (namespace: string): Promise<Labels | undefined> => {
+    const fault = namespaceFault(namespace)
+    if (fault !== undefined)
+      throw new CniError(CniErrorCode.InvalidEnvironment, `namespace ${JSON.stringify(namespace)} ${fault}`)
+    if (nodeName !== undefined && !stop.signal.aborted) {
+      namespaces ??= openInformer({
+        client,
+        limits,
+        path: '/api/v1/namespaces',
+        accept: METADATA,
+        right: 'list and watch on namespaces',
+        pageSize: PAGE,
+        parse: toNamespace,
+        report: report('namespaces'),
+      })
+    }
+    const cached = followed(namespaces, namespace)
+    if (cached !== undefined) return cached.labels
+    const path = `/api/v1/namespaces/${namespace}`
+    try {
+      const wanted = { id: `namespace ${namespace}`, path, accept: METADATA.object, parse: toNamespace }
+      return (await read(wanted, limits.readMs))?.labels
+    } catch (error) {
+      throw toLookupError(error, `namespace ${namespace}`, 'get on namespaces', client.server)
+    }
+  }
+
   const known = (namespace: string, name: string): Pod | undefined => {
     try {
-      return pods?.get(`${namespace}/${name}`)
+      return followed(pods, `${namespace}/${name}`)
     } catch {
       // Whoever looks it up is told what is wrong with it.
       return undefined
@@ -288,18 +325,10 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
-  const lookUp = async <T>(what: string, right: string, ask: () => Promise<T>): Promise<T> => {
-    try {
-      return await ask()
-    } catch (error) {
-      throw toLookupError(error, what, right, client.server)
-    }
-  }
-
   return {
     pod: findPod,
     nad: findNad,
-    nads: () => lookUp('networks', `list on ${NADS}`, () => listNads(client, limits.readMs, stop.signal)),
+    namespaceLabels: findNamespaceLabels,
     publish,
     // What is published goes with the pod, and the next sandbox's takes its place; a DEL needs no API server
     // (design §5).
@@ -315,7 +344,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       return text === undefined ? undefined : parseStatus(text, `${namespace}/${name}`)
     },
     get fault() {
-      return pods?.fault ?? nads?.fault
+      return pods?.fault ?? nads?.fault ?? namespaces?.fault
     },
     get isListed() {
       return (pods?.isListed ?? true) && (nads?.isListed ?? true)
@@ -326,7 +355,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       publisher?.close()
       node?.status.close()
       stop.abort()
-      await Promise.all([pods?.close(), nads?.close()])
+      await Promise.all([pods?.close(), nads?.close(), namespaces?.close()])
       client.close()
     },
   }
@@ -353,37 +382,6 @@ function toKey(what: string, namespace: string, name: string): string {
     CniErrorCode.InvalidEnvironment,
     `${what} ${JSON.stringify(`${namespace}/${name}`)} ${fault}`,
   )
-}
-
-/** Whether the next try may be answered; what the server refuses it goes on refusing. */
-function isPassing(error: unknown): boolean {
-  if (!(error instanceof ApiError)) return false
-  const { status } = error
-  return status === undefined || status === 429 || status >= 500
-}
-
-function toLookupError(error: unknown, what: string, right: string, server: string): CniError {
-  if (!(error instanceof ApiError)) return toCniError(error).at(what)
-  const where = server === '' ? 'the API server' : `the API server ${server}`
-  return new CniError(CniErrorCode.TryAgainLater, `${what}: ${where} cannot be asked: ${error.message}`, {
-    cause: error,
-    hint: hintFor(error, right),
-  })
-}
-
-function hintFor({ status }: ApiError, right: string): string {
-  switch (status) {
-    case 401:
-      return "renew Plexus's token or client certificate"
-    case 403:
-      return `grant Plexus's user the right ${right}`
-    case 404:
-      return 'install the CustomResourceDefinition of NetworkAttachmentDefinitions'
-    case undefined:
-      return 'make the API server reachable from this node; the runtime will ask again'
-    default:
-      return 'the runtime will ask again'
-  }
 }
 
 function parseStatus(text: string, pod: string): NetworkStatusEntry[] {

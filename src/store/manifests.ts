@@ -3,11 +3,12 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { toFaultsError } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { type NetworkAttachmentDefinition, parseNad } from '../network/nad.ts'
+import { type Namespace, parseNamespace } from '../network/namespace.ts'
 import { type Pod, parsePod } from '../network/pod.ts'
 import type { ClusterStore } from './cluster-store.ts'
+import type { KubernetesLists } from './kubernetes-lists.ts'
 import { manifestSignature, readManifestFiles } from './manifest-files.ts'
 import { parseManifests } from './manifest-parsing.ts'
-import type { NadLister } from './nad-list.ts'
 import { readStatus, removeStatus, writeStatus } from './status-files.ts'
 
 /** Where an embedded store reads and writes. */
@@ -22,6 +23,8 @@ export interface ManifestStoreOptions {
 interface ManifestObjects {
   readonly pods: Map<string, Pod>
   readonly nads: Map<string, NetworkAttachmentDefinition>
+  /** By their name alone. */
+  readonly namespaces: Map<string, Namespace>
   /** What is wrong with one object, by kind, namespace and name. */
   readonly objectFaults: Map<string, string[]>
   /** What is wrong with files or documents that may hold any object. */
@@ -29,14 +32,17 @@ interface ManifestObjects {
 }
 
 /**
- * A cluster made of manifest files: pods and NetworkAttachmentDefinitions, other kinds ignored. Files are
+ * A cluster made of manifest files: pods, NetworkAttachmentDefinitions and namespaces, other kinds ignored. Files are
  * read at the first lookup, and again at a pod's when any of them has changed. Published statuses are kept below the state directory.
  *
  * Lookups throw {@link CniError}: Io for a folder or file that cannot be read; Decoding for an object that
  * is wrong or there twice, and for one that is not found while some file is not understood, since it may
  * be in there. Another pod's broken manifest stops nobody. Publishing and taking back need no manifest.
  */
-export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): ClusterStore & NadLister {
+export function manifestStore({
+  manifests,
+  stateDir,
+}: ManifestStoreOptions): ClusterStore & Pick<KubernetesLists, 'nads'> {
   const paths = typeof manifests === 'string' ? [manifests] : manifests
   let loading: Promise<ManifestObjects> | undefined
   let signature: string | undefined
@@ -61,8 +67,9 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
       find(await load(), 'nads', 'NetworkAttachmentDefinition', `${namespace}/${name}`),
     nads: async () => {
       const { nads, objectFaults, faults } = await load()
-      return { nads: [...nads.values()], faults: [...faults, ...[...objectFaults.values()].flat()] }
+      return { objects: [...nads.values()], faults: [...faults, ...[...objectFaults.values()].flat()] }
     },
+    namespaceLabels: async (namespace) => find(await load(), 'namespaces', 'Namespace', namespace)?.labels,
     publish: async (publication) => {
       writeStatus(stateDir, publication)
       return 'done'
@@ -72,7 +79,9 @@ export function manifestStore({ manifests, stateDir }: ManifestStoreOptions): Cl
   }
 }
 
-function find<Room extends 'pods' | 'nads'>(
+const KINDS: readonly string[] = ['Pod', 'NetworkAttachmentDefinition', 'Namespace']
+
+function find<Room extends 'pods' | 'nads' | 'namespaces'>(
   objects: ManifestObjects,
   room: Room,
   kind: string,
@@ -87,26 +96,34 @@ function find<Room extends 'pods' | 'nads'>(
 }
 
 async function loadManifests(paths: readonly string[]): Promise<ManifestObjects> {
-  const loaded: ManifestObjects = { pods: new Map(), nads: new Map(), objectFaults: new Map(), faults: [] }
+  const loaded: ManifestObjects = {
+    pods: new Map(),
+    nads: new Map(),
+    namespaces: new Map(),
+    objectFaults: new Map(),
+    faults: [],
+  }
   const placeOf = new Map<string, string>()
   for (const path of paths) {
     for (const file of await readManifestFiles(path)) {
       const parsed = parseManifests(file.text, file.path)
       loaded.faults.push(...parsed.faults)
       for (const { kind, manifest, where } of parsed.objects) {
-        if (kind !== 'Pod' && kind !== 'NetworkAttachmentDefinition') continue
-        const id = `${kind} ${keyOf(manifest)}`
+        if (!KINDS.includes(kind)) continue
+        const key = keyOf(manifest, kind)
+        const id = `${kind} ${key}`
         const fault = (message: string): void => {
           // Without a name nobody can tell whose object it is.
-          if (id.endsWith('/')) loaded.faults.push(message)
+          if (/[/ ]$/.test(id)) loaded.faults.push(message)
           else loaded.objectFaults.set(id, [...(loaded.objectFaults.get(id) ?? []), message])
         }
         const other = placeOf.get(id)
         if (other === undefined) placeOf.set(id, where)
         else fault(`${id} is there twice: ${other} and ${where}`)
         try {
-          if (kind === 'Pod') loaded.pods.set(keyOf(manifest), parsePod(manifest, where))
-          else loaded.nads.set(keyOf(manifest), parseNad(manifest, where))
+          if (kind === 'Pod') loaded.pods.set(key, parsePod(manifest, where))
+          else if (kind === 'Namespace') loaded.namespaces.set(key, parseNamespace(manifest, where))
+          else loaded.nads.set(key, parseNad(manifest, where))
         } catch (error) {
           fault(toCniError(error).message)
         }
@@ -116,10 +133,10 @@ async function loadManifests(paths: readonly string[]): Promise<ManifestObjects>
   return loaded
 }
 
-/** `namespace/name` as written; the name is empty when there is none. */
-function keyOf(manifest: JsonObject): string {
+/** `namespace/name` as written, of a namespace its name; the name is empty when there is none. */
+function keyOf(manifest: JsonObject, kind: string): string {
   const metadata = isJsonObject(manifest.metadata) ? manifest.metadata : {}
   const { namespace, name } = metadata
   const text = (value: unknown): string => (typeof value === 'string' ? value : '')
-  return `${text(namespace) || 'default'}/${text(name)}`
+  return kind === 'Namespace' ? text(name) : `${text(namespace) || 'default'}/${text(name)}`
 }

@@ -1,10 +1,9 @@
-import { CniErrorCode } from '../cni/codes.ts'
 import type { JsonObject } from '../cni/json.ts'
 import type { Pod } from '../network/pod.ts'
 import { failedCondition } from '../network/pod-condition.ts'
 import type { FailedAttempt, LaterPublication, Publication } from './cluster-store.ts'
 import { type EventChoice, type EventOutcome, openPodEvents, type PodEventsLimits } from './pod-events.ts'
-import { type PodApi, toPodStatus } from './pod-status.ts'
+import { isPodWith, type PodApi, toPodStatus } from './pod-status.ts'
 import {
   openPublicationQueue,
   type PodName,
@@ -53,6 +52,8 @@ export interface Publisher {
   remember(pod: PodName, record: RecordKey): void
   /** Whether something of the record is under way. */
   has(record: RecordKey): boolean
+  /** Whether another pod is known to have the name. */
+  isOthers(pod: PodName): boolean
   cancel(containerId: string): void
   failed(attempt: FailedAttempt): void
   podChanged(key: string, pod: Pod | undefined): void
@@ -121,6 +122,10 @@ export function openPublisher(
     publishAgain: (publication, later) => add(publication, later, true),
     remember: queue.remember,
     has: queue.has,
+    isOthers({ namespace, name, uid }) {
+      const known = api.known(namespace, name)
+      return known !== undefined && !isPodWith(known, uid)
+    },
     cancel(containerId) {
       queue.cancel(containerId)
       events.cancel(containerId)
@@ -128,8 +133,7 @@ export function openPublisher(
     failed(attempt) {
       events.failed(attempt)
       const { namespace, name, uid, command, error } = attempt
-      // A pod that is attached already has its networks.
-      if (command !== 'ADD' || error.code === CniErrorCode.AttachmentExists) return
+      if (command !== 'ADD' || attempt.isAttached) return
       const condition = failedCondition(error)
       const key = `${namespace}/${name}`
       const state = `${uid} ${condition.reason}`

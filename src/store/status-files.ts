@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, parseJson } from '../cni/json.ts'
+import { namespaceFault, objectNameFault } from '../cni/object-name.ts'
 import type { NetworkStatusEntry } from '../network/network-status.ts'
-import { namespaceFault, objectNameFault } from '../network/object-name.ts'
 import type { Publication, Unpublication } from './cluster-store.ts'
 
 /** Longest file name without `.json` that every file system takes. */

@@ -2,6 +2,7 @@ import { toShown } from '../cni/faults.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import {
+  ALLOWED_NAMESPACES_ANNOTATION,
   DEFAULT_NETWORK_ANNOTATION,
   NETWORK_STATUS_ANNOTATION,
   NETWORKS_ANNOTATION,
@@ -12,6 +13,9 @@ import { type ValuePath, valueAt } from './source-text.ts'
 
 /** Annotations that a pod reads. */
 const POD_KEYS = [NETWORKS_ANNOTATION, DEFAULT_NETWORK_ANNOTATION]
+
+/** Annotations that are read of a NAD. */
+const NAD_KEYS = [RESOURCE_NAME_ANNOTATION, ALLOWED_NAMESPACES_ANNOTATION]
 
 /** Spellings that are further off than a slip, but are met. */
 const KNOWN_MISTAKES: Readonly<Record<string, string>> = {
@@ -61,7 +65,7 @@ export function warnMisspelt(
   report: Report,
   known: 'pod' | 'nad',
 ): void {
-  const keys = known === 'pod' ? POD_KEYS : [RESOURCE_NAME_ANNOTATION]
+  const keys = known === 'pod' ? POD_KEYS : NAD_KEYS
   for (const key of Object.keys(annotations)) {
     if (keys.includes(key) || OTHER_KEYS.includes(key)) continue
     const mistake = Object.hasOwn(KNOWN_MISTAKES, key) ? KNOWN_MISTAKES[key] : undefined

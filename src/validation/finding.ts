@@ -21,9 +21,11 @@ export const FINDING_CODES = {
   'cni-version-not-spoken': 'error',
   'duplicate-key': 'warning',
   'resource-name': 'error',
+  'allowed-namespaces': 'error',
   'net-conf': 'error',
   'net-conf-key': 'warning',
   'network-near-miss': 'warning',
+  'network-not-found': 'error',
 
   'plugin-near-miss': 'warning',
   'meta-plugin': 'error',

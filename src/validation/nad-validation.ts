@@ -1,5 +1,6 @@
 import { isJsonObject } from '../cni/json.ts'
-import { RESOURCE_NAME_ANNOTATION } from '../network/annotations.ts'
+import { ALLOWED_NAMESPACES_ANNOTATION, RESOURCE_NAME_ANNOTATION } from '../network/annotations.ts'
+import { parseLabelSelector } from '../network/label-selector.ts'
 import { type NetworkAttachmentDefinition, parseNad, resourceName } from '../network/nad.ts'
 import { readAnnotations, reportMisplaced, warnMisspelt } from './annotation-keys.ts'
 import { type ManifestObject, nameOf, objectTitle } from './manifest-object.ts'
@@ -12,7 +13,7 @@ export function validateNad(object: ManifestObject, report: ObjectReport): Known
   const { manifest } = object
   const annotations = readAnnotations(manifest, ['metadata'], report)
   warnMisspelt(annotations, ['metadata'], report, 'nad')
-  reportMisplaced(manifest, ['metadata'], report, [RESOURCE_NAME_ANNOTATION])
+  reportMisplaced(manifest, ['metadata'], report, [RESOURCE_NAME_ANNOTATION, ALLOWED_NAMESPACES_ANNOTATION])
   try {
     const metadata = isJsonObject(manifest.metadata)
       ? { ...manifest.metadata, annotations: {} }
@@ -38,6 +39,16 @@ export function validateNad(object: ManifestObject, report: ObjectReport): Known
       ['metadata', 'annotations', RESOURCE_NAME_ANNOTATION],
       `"${resource}" is no resource name`,
       'write it as the device plugin does: intel.com/sriov_netdevice',
+    )
+  }
+  const selector = annotations[ALLOWED_NAMESPACES_ANNOTATION]
+  const selectorFault = selector === undefined ? undefined : parseLabelSelector(selector).fault
+  if (selectorFault !== undefined) {
+    report.add(
+      'allowed-namespaces',
+      ['metadata', 'annotations', ALLOWED_NAMESPACES_ANNOTATION],
+      `the selector of namespaces ${selectorFault}`,
+      'write it as for kubectl --selector: team in (core, edge),env=prod',
     )
   }
   const title = objectTitle(object)

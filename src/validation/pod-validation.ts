@@ -1,8 +1,10 @@
 import { CniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
+import type { Labels } from '../network/label-selector.ts'
 import { parsePod } from '../network/pod.ts'
 import { inspectSelection, type SelectionElement } from '../network/selection-element.ts'
 import type { SelectionFinding } from '../network/selection-report.ts'
@@ -42,6 +44,10 @@ export interface PodContext {
   /** NADs by `namespace/name`. */
   readonly nads: ReadonlyMap<string, KnownNetwork>
   readonly conf: NetConf
+  /** Labels of namespaces by name, as far as they are known. */
+  readonly namespaceLabels: ReadonlyMap<string, Labels>
+  /** Names of all NADs of a namespace; without it others than those of `nads` may exist. */
+  readonly nadNames: ((namespace: string) => readonly string[]) | undefined
 }
 
 const DEFAULT_IF_NAME = 'eth0'
@@ -219,19 +225,33 @@ function resolved({ element, isDefault }: Draft, network: KnownNetwork | undefin
   }
 }
 
-function planInput(networks: readonly ResolvedNetwork[], namespace: string, { conf }: PodContext): PlanInput {
+function planInput(networks: readonly ResolvedNetwork[], namespace: string, context: PodContext): PlanInput {
+  const { conf, namespaceLabels } = context
   const request = { containerId: 'CONTAINER-ID', ifName: DEFAULT_IF_NAME, args: [] }
-  return { conf, request, podNamespace: namespace, networks, facts: undefined, devices: undefined }
+  return {
+    conf,
+    request,
+    podNamespace: namespace,
+    namespaceLabels: namespaceLabels.get(namespace),
+    networks,
+    facts: undefined,
+    devices: undefined,
+  }
 }
 
 /** Says of one network what ADD would say, and whether it is there at all. */
 function checkAttachment(attachment: PodAttachment, namespace: string, context: PodContext): void {
   const { element, network, isDefault, add } = attachment
-  if (network === undefined) suggestNetwork(attachment, namespace, context)
   const item = resolved(attachment, network)
   const networks = isDefault ? [item] : [OPEN_DEFAULT, item]
   const plan = planAttachments(planInput(networks, namespace, context))
-  for (const { message, hint } of plan.faults) {
+  if (network === undefined && !plan.faults.some(isForbidden)) {
+    if (context.nadNames === undefined) suggestNetwork(attachment, namespace, context)
+    else reportMissing(attachment, context.nadNames)
+  }
+  for (const { code, message, hint } of plan.faults) {
+    // Only a cluster can tell; whoever asks for a network there is told.
+    if (code === CniErrorCode.TryAgainLater) continue
     const asked = askedKey(message)
     const isTaken = /^interface name/.test(message)
     const key = asked ?? (isTaken ? 'interface' : 'name')
@@ -251,6 +271,29 @@ function checkAttachment(attachment: PodAttachment, namespace: string, context: 
 function askedKey(message: string): string | undefined {
   const asked = /: the pod asks for "(\w+)", but no plugin of it/.exec(message)?.[1]
   return asked === 'infinibandGUID' ? 'infiniband-guid' : asked
+}
+
+/** NADs of a namespace among which a name that was meant is looked for. */
+const MOST_CANDIDATES = 1000
+
+function isForbidden({ code }: CniError): boolean {
+  return code === CniErrorCode.NamespaceIsolation
+}
+
+function reportMissing(
+  { element, add }: PodAttachment,
+  nadNames: (namespace: string) => readonly string[],
+): void {
+  const { namespace, name, optional } = element
+  const near = nearMiss(name, nadNames(namespace).slice(0, MOST_CANDIDATES))
+  const meant = near === undefined ? '' : `; did you mean ${namespace}/${near}?`
+  const hint = near === undefined ? 'create it first, or correct the name' : undefined
+  add(
+    optional ? 'network-near-miss' : 'network-not-found',
+    ['name'],
+    `there is no NAD ${namespace}/${name}${meant}`,
+    hint,
+  )
 }
 
 function suggestNetwork({ element, add }: PodAttachment, podNamespace: string, { nads }: PodContext): void {

@@ -1,6 +1,9 @@
-import { isJsonObject } from '../cni/json.ts'
+import { CniError } from '../cni/cni-error.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { type NetConf, parseNetConf } from '../config/net-conf.ts'
+import type { Labels } from '../network/label-selector.ts'
+import { parseNamespace } from '../network/namespace.ts'
 import { type Finding, sortFindings } from './finding.ts'
 import { type ManifestObject, manifestObjects, nameOf, objectTitle } from './manifest-object.ts'
 import { validateNad } from './nad-validation.ts'
@@ -71,18 +74,29 @@ export function validateFiles(files: readonly SourceFile[]): Validation {
   )
 }
 
+/** What is known of a cluster beside the objects that are checked. */
+export interface KnownCluster {
+  /** What decides isolation, allowed plugins and strictness. */
+  readonly conf: NetConf
+  readonly namespaceLabels: ReadonlyMap<string, Labels>
+  /** Names of all NADs of a namespace; NADs that pods name and that exist are among the objects. */
+  readonly nadNames: (namespace: string) => readonly string[]
+}
+
 /**
  * The same for objects that are from no file: findings have no place in a text, but a path in the object.
  *
  * @param objects As `parseJson` or a JSON parser gives them.
+ * @param cluster Without it they are checked among themselves.
  */
-export function validateObjects(objects: readonly unknown[]): Validation {
-  return validateDocuments(objects.map(objectDocument), [], [])
+export function validateObjects(objects: readonly unknown[], cluster?: KnownCluster): Validation {
+  return validateDocuments(objects.map(objectDocument), [], [], cluster)
 }
 
 interface Collected {
   readonly nads: Map<string, KnownNetwork>
   readonly others: KnownNetwork[]
+  readonly namespaceLabels: Map<string, Labels>
   readonly netConfs: {
     readonly conf: NetConf
     readonly report: ObjectReport
@@ -96,10 +110,12 @@ function validateDocuments(
   documents: readonly SourceDocument[],
   findings: Finding[],
   files: readonly string[],
+  cluster?: KnownCluster,
 ): Validation {
   const collected: Collected = {
     nads: new Map(),
     others: [],
+    namespaceLabels: new Map(),
     netConfs: [],
     podObjects: [],
     checked: { networks: 0, pods: 0, netConfs: 0, others: 0 },
@@ -121,11 +137,13 @@ function validateDocuments(
     for (const object of objects) collectObject(object, document, findings, collected, seen)
   }
   const { nads, others, netConfs, podObjects, checked } = collected
-  const conf = netConfs[0]?.conf ?? parseNetConf({ type: 'plexus' })
+  const conf = cluster?.conf ?? netConfs[0]?.conf ?? parseNetConf({ type: 'plexus' })
+  const namespaceLabels = new Map([...(cluster?.namespaceLabels ?? []), ...collected.namespaceLabels])
   for (const { conf: named, report, path } of netConfs) checkNamedNetworks(named, nads, report, path)
+  const context = { nads, conf, namespaceLabels, nadNames: cluster?.nadNames }
   const pods: PodNetworks[] = podObjects.flatMap(({ object, report }) => {
     const template = podTemplate(object)
-    return template === undefined ? [] : [validatePods(object, template, report, { nads, conf })]
+    return template === undefined ? [] : [validatePods(object, template, report, context)]
   })
   for (const pod of pods) checkPod(pod)
   const defaults = new Set(netConfs.map(({ conf: netConf }) => defaultNadKey(netConf)))
@@ -177,6 +195,7 @@ function collectObject(
     report.add('kind-near-miss', ['kind'], `kind ${kind} is not known; did you mean ${NAD_KIND}?`)
     return
   }
+  if (kind === 'Namespace' && apiVersion === 'v1') collectNamespace(manifest, collected)
   const hasPods = podTemplate(object) !== undefined
   if (!isNad && !hasPods) {
     collected.checked.others += 1
@@ -197,5 +216,15 @@ function collectObject(
   } else {
     collected.checked.pods += 1
     collected.podObjects.push({ object, report })
+  }
+}
+
+/** What is wrong with a namespace is told by whoever makes it; of one that is wrong nothing is known. */
+function collectNamespace(manifest: JsonObject, { namespaceLabels }: Collected): void {
+  try {
+    const { name, labels } = parseNamespace(manifest, '')
+    namespaceLabels.set(name, labels)
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error
   }
 }

@@ -26,6 +26,28 @@ spec('targets of the benchmark', (it) => {
     ])
   })
 
+  it('of the Kubernetes side are its own', () => {
+    const spread = { p50: 1, p99: 2 }
+    const kubernetes = {
+      ...{ idleRssMiB: 79, afterRssMiB: 90, requests: 100, concurrency: 30, cpuMsPerAdd: 3.1 },
+      ...{ eventLoopDelayMs: null, networks: 5000, pods: 250 },
+      calls: { adds: 20, reads: 1, patches: 20, events: 0 },
+      crowd: {
+        ...{ pods: 128, networks: 16, errors: 1 },
+        ...{ wholeMs: spread, turnMs: spread, delegatesMs: spread, ownMs: spread },
+      },
+    }
+    const results = [row({ mode: 'daemon-kubernetes', concurrency: 30, rateToLimit: 0.96 })]
+    assert.equal(judge({ results, startup: [], kubernetes }), [
+      ['daemon-kubernetes ADD, 30 at once, rate × limit', true],
+      ['daemon-kubernetes, CPU of an ADD, 30 at once', false],
+      ['daemon-kubernetes, memory with 5000 NADs and 250 pods', true],
+      ['daemon-kubernetes, reads for an ADD', false],
+      ['daemon-kubernetes, writes for an ADD', true],
+      ['errors', false],
+    ])
+  })
+
   it('take the control row for the noise of a rate', () => {
     const crowd = row({ concurrency: 30, rateToLimit: 0.97 })
     const control = { mode: 'limit-aa', concurrency: 30 }

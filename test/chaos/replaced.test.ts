@@ -8,4 +8,11 @@ spec('a daemon that is replaced under load', (it) => {
       perSecond: 5,
       replacements: ['restart', 'take-over', 'restart', 'take-over', 'restart'],
     }))
+
+  it('no request of 505 pods at 5/s fails while shim and daemon are upgraded and downgraded 10 times', () =>
+    assertReplaced({
+      pods: 505,
+      perSecond: 5,
+      replacements: Array.from({ length: 10 }, () => ['upgrade', 'upgrade', 'take-over'] as const).flat(),
+    }))
 })

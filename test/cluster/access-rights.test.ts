@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused } from '../plugin/stub-node.ts'
 import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import { type DeployedObject, deployedObject, deployedObjects } from '../rig/deployment.ts'
+import { asOfTestServer, type DeployedObject, deployedObject, deployedObjects } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { nad, pod as podManifest } from '../rig/manifests.ts'
@@ -68,7 +68,7 @@ spec('the access rights in deploy/', (it) => {
   it.after(() => api.close())
 
   it('the API server takes every manifest, on trial first, and a second time without a change', async () => {
-    const objects = deployedObjects()
+    const objects = deployedObjects().map(asOfTestServer)
     assert.is(objects.length > 0, true)
     for (const object of objects) await apply(object, '&force=true&dryRun=All')
     assert.is((await api.call('GET', `${ACCOUNTS}/plexus`)).status, 404)
@@ -127,6 +127,7 @@ spec('the access rights in deploy/', (it) => {
       [
         ...['get', 'list', 'watch'].map((verb) => `${verb} pods`),
         ...['get', 'list', 'watch'].map((verb) => `${verb} ${NADS}.k8s.cni.cncf.io`),
+        ...['get', 'list', 'watch'].map((verb) => `${verb} namespaces`),
         ...['create events', 'patch pods/status', 'patch nodes/status'],
       ].sort(),
     )
@@ -142,7 +143,8 @@ spec('the access rights in deploy/', (it) => {
     const refused: readonly (readonly [method: string, path: string, body?: object])[] = [
       ['GET', '/api/v1/namespaces/kube-system/secrets'],
       ['GET', '/api/v1/nodes'],
-      ['GET', '/api/v1/namespaces'],
+      ['POST', '/api/v1/namespaces', { metadata: { name: 'mine' } }],
+      ['PATCH', '/api/v1/namespaces/default', { metadata: { labels: { team: 'core' } } }],
       ['GET', '/api/v1/namespaces/kube-system/configmaps/plexus'],
       ['GET', '/api/v1/namespaces/default/events'],
       ['GET', `${path}/victim/log`],
@@ -260,7 +262,9 @@ spec('the access rights in deploy/', (it) => {
         await without(resource, verb)
         const daemon = await started()
         const account = 'system:serviceaccount:kube-system:plexus'
-        const named = new RegExp(`403: cannot ${verb} resource "${resource}" .* as user "${account}"`)
+        const named = new RegExp(
+          `403: cannot ${verb} resource "${resource}" .* as user "${account}".*; grant .* list and watch on ${resource}`,
+        )
         await eventually(async () => {
           const { status, body } = await daemon.get('/readyz')
           assert.is(status, 200)
@@ -271,6 +275,37 @@ spec('the access rights in deploy/', (it) => {
       })
     }
   }
+
+  it('without the right to watch networks no pod gets an old one, nor when it is given back', async () => {
+    const nads = `/apis/k8s.cni.cncf.io/v1/namespaces/default/${NADS}`
+    const change = async (network: number): Promise<void> => {
+      const config = JSON.stringify(node.bridge(network))
+      await api.ok('PATCH', `${nads}/changing`, { spec: { config } })
+    }
+    await api.ok('POST', nads, nad({ name: 'changing', config: node.bridge(100) }))
+    await without(NADS, 'watch')
+    const { shim: executable, start } = installed()
+    const daemon = await start({ wrap: ['env', `NODE_NAME=${NODE}`] })
+    await eventually(async () => assert.match((await daemon.get('/readyz')).body, /403: cannot watch/))
+    const attach = async (network: number): Promise<void> => {
+      const name = `changing-${network}`
+      const pod = await node.pod({ name, uid: await inCluster(name, 'changing'), networks: 'changing' })
+      const run = await pod.run('ADD', { executable, conf: conf() })
+      assertAdded(run)
+      assert.match(JSON.stringify(run.json?.ips), `"10.${network}.0.`)
+      assertDone(await pod.run('DEL', { executable, conf: conf() }))
+    }
+    for (const network of [101, 102]) {
+      await change(network)
+      await attach(network)
+    }
+    await change(103)
+    await api.ok('PATCH', ROLE, { rules: deployedObject('ClusterRole').rules })
+    // The next try comes within 10 s.
+    await eventually(async () => assert.is((await daemon.get('/readyz')).body.trim(), 'ready'), 20_000)
+    await attach(103)
+    assert.is(await daemon.stop(), 0)
+  })
 
   it('without the right to get pods or networks the pod that needs it is told which right is missing', async () => {
     const { shim: executable, start } = installed()
@@ -291,6 +326,22 @@ spec('the access rights in deploy/', (it) => {
       assert.is(await daemon.stop(), 0)
       await api.ok('PATCH', ROLE, { rules: deployedObject('ClusterRole').rules })
     }
+  })
+
+  it('without the right to get namespaces a NAD that is only for some of them is for none', async () => {
+    await without('namespaces', 'get', 'list', 'watch')
+    const selector = { 'plexus-cni.io/allowed-namespaces': 'team=core' }
+    const config = node.bridge(82)
+    const restricted = nad({ name: 'core', namespace: 'kube-system', config, annotations: selector })
+    await api.ok('POST', `/apis/k8s.cni.cncf.io/v1/namespaces/kube-system/${NADS}`, restricted)
+    const { shim: executable, start } = installed()
+    const daemon = await start({ wrap: ['env', `NODE_NAME=${NODE}`] })
+    const uid = await inCluster('foreign', 'kube-system/core')
+    const pod = await node.pod({ name: 'foreign', uid, networks: 'kube-system/core' })
+    const run = await pod.run('ADD', { executable, conf: conf() })
+    assertRefused(run, 11, 'cannot get resource "namespaces"')
+    assert.ok(run.stdout.includes('get on namespaces'), run.stdout)
+    assert.is(await daemon.stop(), 0)
   })
 
   it('without the right to patch pods/status the pod gets its networks and the log names the right', async () => {

@@ -1,14 +1,13 @@
 import * as assert from 'uvu/assert'
-import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { assertAdded, assertDone, assertRefused } from '../plugin/stub-node.ts'
 import type { ProxyFault } from '../rig/api-proxy.ts'
-import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import { eventually, type Installation, type TestDaemon } from '../rig/daemon.ts'
 import { assertNothingLeft, type Snapshot } from '../rig/leftovers.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene, refusal } from './scene.ts'
+import { type ClusterNode, type ClusterScene, clusterNode, clusterScene, refusal } from './scene.ts'
 
 const STATUS = 'k8s.v1.cni.cncf.io/network-status'
 
@@ -27,21 +26,17 @@ const FAULTS: readonly (readonly [name: string, fault: ProxyFault, says: RegExp]
 
 spec('pods while the cluster is at fault', (it) => {
   let scene: ClusterScene
-  let node: StubNode
+  let node: ClusterNode
   let daemon: TestDaemon
-  let executable = ''
+  let installation: Installation
 
   it.before(async () => {
     scene = await clusterScene()
-    node = await stubNode()
-    const { proxy, api } = scene
-    const kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
     for (const type of ['alpha', 'beta'])
       await scene.createNad({ name: `${type}-net`, config: { cniVersion: '1.0.0', type } })
-    const { shim, start } = installDaemon(node, { conf: { kubeconfig } })
-    executable = shim
-    daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
-    await eventually(() => assert.ok(proxy.requests.filter(({ isWatch }) => isWatch).length >= 2))
+    node = await clusterNode(scene)
+    installation = node.install()
+    daemon = await node.start(installation)
     // From then on the node has a copy of both NADs.
     const pod = await podOf('first', 'alpha-net,beta-net')
     assertAdded(await pod.run('ADD'))
@@ -55,19 +50,9 @@ spec('pods while the cluster is at fault', (it) => {
     scene.proxy.fault = () => undefined
   })
 
-  const calling = (pod: TestPod): TestPod => {
-    const { manifests: _, ...conf } = node.conf() as Record<string, unknown>
-    return {
-      ...pod,
-      run: (command, overrides) => pod.run(command, { executable, conf, ...overrides }),
-      start: (command, overrides) => pod.start(command, { executable, conf, ...overrides }),
-    }
-  }
   /** A pod that the daemon follows, or has to ask for when it is another node's. */
-  const podOf = async (name: string, networks = 'alpha-net', on = 'worker-1'): Promise<TestPod> => {
-    const uid = await scene.createPod({ name, networks, node: on })
-    return calling(await node.pod({ name, namespace: scene.namespace, uid, networks }))
-  }
+  const podOf = (name: string, networks = 'alpha-net', on?: string): Promise<TestPod> =>
+    node.podOf(installation, { name, networks, ...(on === undefined ? {} : { on }) })
   const assertClean = async (before: Snapshot): Promise<void> => {
     await assertNothingLeft(before)
     assert.equal(
@@ -135,7 +120,7 @@ spec('pods while the cluster is at fault', (it) => {
   it('a static pod is asked for again until it is in the cluster, and is known by its hash', async () => {
     const name = 'static'
     const hash = '0123456789abcdef0123456789abcdef'
-    const pod = calling(await node.pod({ name, namespace: scene.namespace, uid: hash }))
+    const pod = await node.podOf(installation, { name, uid: hash })
     const before = await node.watch(pod)
     assertRefused(await pod.run('ADD'), 11, 'not known to the cluster')
     const annotations = { 'kubernetes.io/config.source': 'file', 'kubernetes.io/config.hash': hash }

@@ -1,9 +1,8 @@
 import * as assert from 'uvu/assert'
-import { assertDone, type StubNode, stubNode } from '../plugin/stub-node.ts'
-import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import { assertDone } from '../plugin/stub-node.ts'
+import { eventually, type Installation, type TestDaemon } from '../rig/daemon.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene } from './scene.ts'
+import { type ClusterNode, type ClusterScene, clusterNode, clusterScene } from './scene.ts'
 
 const STATUS = 'k8s.v1.cni.cncf.io/network-status'
 const NETNS = '{{netns}}'
@@ -158,18 +157,15 @@ const SHAPES: readonly Shape[] = [
 
 spec('network-status in the cluster', (it) => {
   let scene: ClusterScene
-  let node: StubNode
+  let node: ClusterNode
   let daemon: TestDaemon
-  let executable = ''
+  let installation: Installation
 
   it.before(async () => {
     scene = await clusterScene()
-    node = await stubNode()
-    const { proxy, api } = scene
-    const kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
-    const { shim, start } = installDaemon(node, { conf: { kubeconfig } })
-    executable = shim
-    daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    node = await clusterNode(scene)
+    installation = node.install()
+    daemon = await node.start(installation)
   })
   it.after(async () => {
     assert.is(await daemon.stop(), 0)
@@ -180,11 +176,9 @@ spec('network-status in the cluster', (it) => {
     it(`of a plugin that answers with ${title} is what the standard says`, async () => {
       const name = `shape-${index}`
       await scene.createNad({ name, config: { cniVersion: version, type: 'alpha' } })
-      const uid = await scene.createPod({ name, networks: name })
       node.behave(node.alpha, { add: { result: { cniVersion: version, ...result } } })
-      const { manifests: _, ...conf } = node.conf() as Record<string, unknown>
-      const pod = await node.pod({ name, namespace: scene.namespace, uid })
-      const added = await pod.run('ADD', { executable, conf })
+      const pod = await node.podOf(installation, { name, networks: name })
+      const added = await pod.run('ADD')
       assert.is(added.status, 0, added.stdout)
       await eventually(async () => {
         const { metadata, status } = await scene.api.ok('GET', scene.podPath(name))
@@ -199,7 +193,7 @@ spec('network-status in the cluster', (it) => {
         )
         assert.equal([ready?.status, ready?.reason], ['True', 'NetworksAttached'])
       })
-      assertDone(await pod.run('DEL', { executable, conf }))
+      assertDone(await pod.run('DEL'))
     })
   }
 })

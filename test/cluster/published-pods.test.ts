@@ -1,28 +1,30 @@
+import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
 import { openJournalDir } from '../../src/journal/journal.ts'
-import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { assertAdded, assertDone, assertRefused } from '../plugin/stub-node.ts'
 import type { ProxyFault } from '../rig/api-proxy.ts'
 import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import type { PodOptions } from '../rig/manifests.ts'
 import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene } from './scene.ts'
+import { type ClusterNode, type ClusterScene, clusterNode, clusterScene } from './scene.ts'
 
 const STATUS = 'k8s.v1.cni.cncf.io/network-status'
 const READY = 'plexus-cni.io/NetworksReady'
-const NODE = ['env', 'NODE_NAME=worker-1']
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason: string
+}
 
 spec('published pods', (it) => {
   let scene: ClusterScene
-  let node: StubNode
-  let kubeconfig = ''
+  let node: ClusterNode
 
   it.before(async () => {
     scene = await clusterScene()
-    node = await stubNode()
-    const { proxy, api } = scene
-    kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
+    node = await clusterNode(scene)
     await scene.createNad({ name: 'alpha-net', config: { cniVersion: '1.0.0', type: 'alpha' } })
   })
   it.after(() => scene.close())
@@ -30,30 +32,11 @@ spec('published pods', (it) => {
     scene.proxy.fault = () => undefined
   })
 
-  const install = (conf: object = {}): Installation => installDaemon(node, { conf: { kubeconfig, ...conf } })
-  const startOf = async ({ start }: Installation): Promise<TestDaemon> => {
-    const before = watches()
-    const daemon = await start({ wrap: NODE })
-    await eventually(() => assert.ok(watches() >= before + 2))
-    return daemon
-  }
-  const watches = (): number => scene.proxy.requests.filter(({ isWatch }) => isWatch).length
-  /** A pod whose calls go to the shim. */
-  const podOf = async (
+  const podOf = (
     name: string,
-    { shim: executable }: Installation,
+    installation: Installation,
     networks: PodOptions['networks'] = 'alpha-net',
-  ): Promise<TestPod> => {
-    const uid = await scene.createPod({ name, ...(networks === undefined ? {} : { networks }) })
-    const pod = await node.pod({ name, namespace: scene.namespace, uid })
-    const { manifests: _, ...conf } = node.conf() as Record<string, unknown>
-    const call = { executable, conf }
-    return {
-      ...pod,
-      run: (command, overrides) => pod.run(command, { ...call, ...overrides }),
-      start: (command, overrides) => pod.start(command, { ...call, ...overrides }),
-    }
-  }
+  ): Promise<TestPod> => node.podOf(installation, { name, networks })
   const object = async (name: string) => await scene.api.ok('GET', scene.podPath(name))
   const shown = async (name: string): Promise<string[] | undefined> => {
     const text = (await object(name)).metadata.annotations?.[STATUS]
@@ -62,8 +45,7 @@ spec('published pods', (it) => {
       : JSON.parse(text).map(({ interface: ifName }: { interface: string }) => ifName)
   }
   const readyOf = async (name: string): Promise<string | undefined> => {
-    const conditions: { type: string; status: string; reason: string }[] =
-      (await object(name)).status.conditions ?? []
+    const conditions: Condition[] = (await object(name)).status.conditions ?? []
     const ready = conditions.find(({ type }) => type === READY)
     return ready && `${ready.status} ${ready.reason}`
   }
@@ -84,8 +66,8 @@ spec('published pods', (it) => {
   }
 
   it('are told of by the next daemon when the first was killed, once', async () => {
-    const installation = install()
-    const first = await startOf(installation)
+    const installation = node.install()
+    const first = await node.start(installation)
     const pod = await podOf('killed', installation)
     onWrites('hang')
     const begin = performance.now()
@@ -97,7 +79,7 @@ spec('published pods', (it) => {
     await first.ended
     assert.is(isRecorded(pod), false)
     scene.proxy.fault = () => undefined
-    const second = await startOf(installation)
+    const second = await node.start(installation)
     await isShown('killed')
     await eventually(() => assert.is(isRecorded(pod), true))
     assert.is(await readyOf('killed'), 'True NetworksAttached')
@@ -105,15 +87,15 @@ spec('published pods', (it) => {
     assert.is(await seriesOf(second, 'plexus_publications_total{outcome="published"}'), 1)
     assert.is(await second.stop(), 0)
     const before = writesOf('killed')
-    const third = await startOf(installation)
+    const third = await node.start(installation)
     assert.is(writesOf('killed'), before)
     assertDone(await pod.run('DEL'))
     assert.is(await third.stop(), 0)
   })
 
   it('are told of again when somebody has taken the status away, also while no daemon ran', async () => {
-    const installation = install()
-    const first = await startOf(installation)
+    const installation = node.install()
+    const first = await node.start(installation)
     const pod = await podOf('robbed', installation)
     assertAdded(await pod.run('ADD'))
     await isShown('robbed')
@@ -125,13 +107,13 @@ spec('published pods', (it) => {
     await isShown('robbed')
     assert.is(await first.stop(), 0)
     await take()
-    const second = await startOf(installation)
+    const second = await node.start(installation)
     await isShown('robbed')
     // What somebody has written stays.
     const theirs = { metadata: { annotations: { [STATUS]: '[{"interface":"theirs"}]' } } }
     await scene.api.ok('PATCH', `${scene.podPath('robbed')}/status`, theirs)
     assert.is(await second.stop(), 0)
-    const third = await startOf(installation)
+    const third = await node.start(installation)
     await new Promise((resolve) => setTimeout(resolve, 1500))
     assert.equal(await shown('robbed'), ['theirs'])
     assertDone(await pod.run('DEL'))
@@ -139,8 +121,8 @@ spec('published pods', (it) => {
   })
 
   it('are told why they have no networks, and that they have them at last', async () => {
-    const installation = install()
-    const daemon = await startOf(installation)
+    const installation = node.install()
+    const daemon = await node.start(installation)
     const pod = await podOf('failing', installation)
     node.behave(node.alpha, { add: { error: { code: 120, msg: 'no free device' } } })
     for (let round = 0; round < 3; round++) {
@@ -171,9 +153,128 @@ spec('published pods', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
+  it('wait for their networks by a readiness gate, and are told of them beside what the kubelet tells', async () => {
+    const installation = node.install()
+    const daemon = await node.start(installation)
+    const pod = await node.podOf(installation, {
+      ...{ name: 'gated', networks: 'alpha-net' },
+      spec: { readinessGates: [{ conditionType: READY }] },
+    })
+    const conditionsOf = async (): Promise<Condition[]> => (await object('gated')).status.conditions ?? []
+    /** As the kubelet decides it: a gate whose condition is not there is closed. */
+    const isOpen = async (): Promise<boolean> => {
+      const { readinessGates } = (await object('gated')).spec
+      const conditions = await conditionsOf()
+      return readinessGates.every(({ conditionType }: { conditionType: string }) =>
+        conditions.some(({ type, status }) => type === conditionType && status === 'True'),
+      )
+    }
+    /** The kubelet's own way to write a status. */
+    const tell = async (status: string): Promise<void> =>
+      void (await scene.api.ok(
+        'PATCH',
+        `${scene.podPath('gated')}/status`,
+        { status: { conditions: ['Initialized', 'ContainersReady'].map((type) => ({ type, status })) } },
+        { contentType: 'application/strategic-merge-patch+json' },
+      ))
+    assert.is(await isOpen(), false)
+    await tell('False')
+    node.behave(node.alpha, { add: { error: { code: 120, msg: 'no free device' } } })
+    assertRefused(await pod.run('ADD'), 120)
+    await eventually(async () => assert.is(await readyOf('gated'), 'False DelegateFailed'))
+    assert.is(await isOpen(), false)
+    node.behave(node.alpha, {})
+    assertAdded(await pod.run('ADD'))
+    await eventually(async () => assert.is(await isOpen(), true))
+    await tell('True')
+    assert.is(await isOpen(), true)
+    assert.equal((await conditionsOf()).map(({ type, status }) => `${type} ${status}`).sort(), [
+      ...['ContainersReady True', 'Initialized True', `${READY} True`],
+    ])
+    assertDone(await pod.run('DEL'))
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('stay ready when a second ADD of the container fails before it has done anything', async () => {
+    const installation = node.install()
+    const daemon = await node.start(installation)
+    const pod = await podOf('twice', installation)
+    assertAdded(await pod.run('ADD'))
+    await isShown('twice')
+    const broken = { ...node.netConf(), delegates: 'none' }
+    assertRefused(await pod.run('ADD', { conf: broken }), 7, 'delegates')
+    // An event is sent when no pod's status is left to be written.
+    await eventually(async () => {
+      const query = 'fieldSelector=involvedObject.name%3Dtwice,reason%3DNetworkAttachFailed'
+      const path = `/api/v1/namespaces/${scene.namespace}/events?${query}`
+      assert.is((await scene.api.ok('GET', path)).items.length, 1)
+    }, 10_000)
+    assert.is(await readyOf('twice'), 'True NetworksAttached')
+    assertDone(await pod.run('DEL'))
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('are told of their failure in the cluster that their request was about', async () => {
+    const installation = installDaemon(node)
+    const daemon = await installation.start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const pod = await podOf('elsewhere', installation)
+    const other = await node.pod({ name: 'manifested', networks: 'beta-net' })
+    const calls = node.alpha.calls().filter(({ command }) => command === 'ADD').length
+    const error = { code: 120, msg: 'no free device' }
+    node.behave(node.alpha, { add: { blockBefore: 'other', error } })
+    const failing = pod.run('ADD', { conf: { ...node.netConf(), kubeconfig: node.kubeconfig } })
+    await node.alpha.reached(calls + 1, 'ADD')
+    // What the runtime passes by now is about no API server.
+    assertAdded(await other.run('ADD', { executable: installation.shim }))
+    node.alpha.release('other')
+    assertRefused(await failing, 120, 'no free device')
+    node.behave(node.alpha, {})
+    await eventually(async () => assert.is(await readyOf('elsewhere'), 'False DelegateFailed'))
+    assertDone(await other.run('DEL', { executable: installation.shim }))
+    assert.is(await daemon.stop(), 0)
+  })
+
+  for (const isAnew of [false, true]) {
+    const who = isAnew ? 'a pod made anew' : 'the pod'
+    it(`the last sandbox of ${who} is told of after a restart, however the clock was set meanwhile`, async () => {
+      const name = isAnew ? 'anew' : 'resandboxed'
+      const preload = fileURLToPath(new URL('../fixtures/clock/ahead.cjs', import.meta.url))
+      const installation = node.install()
+      const first = await node.start(installation, `NODE_OPTIONS=--require=${preload}`)
+      const before = await podOf(name, installation)
+      assertAdded(await before.run('ADD'))
+      await isShown(name)
+      assert.is(await first.stop(), 0)
+
+      if (isAnew) await scene.deletePod(name)
+      else {
+        const annotations = { 'k8s.v1.cni.cncf.io/networks': 'alpha-net@later' }
+        await scene.api.ok('PATCH', scene.podPath(name), { metadata: { annotations } })
+      }
+      const second = await node.start(installation)
+      const uid = (await scene.api.call('GET', scene.podPath(name))).body.metadata?.uid
+      const after = await node.podOf(installation, {
+        ...{ name, networks: 'alpha-net@later' },
+        ...(isAnew ? {} : { uid }),
+      })
+      onWrites('hang')
+      assertAdded(await after.run('ADD'))
+      await eventually(async () => assert.is(await seriesOf(second, 'plexus_publications_pending'), 1))
+      second.kill('SIGKILL')
+      await second.ended
+      scene.proxy.fault = () => undefined
+
+      const third = await node.start(installation)
+      await eventually(async () => assert.equal(await shown(name), ['eth0', 'later']), 10_000)
+      await eventually(() => assert.is(isRecorded(after), true))
+      for (const pod of [before, after]) assertDone(await pod.run('DEL'))
+      assert.is(await third.stop(), 0)
+    })
+  }
+
   it('are told which optional networks they go without', async () => {
-    const installation = install()
-    const daemon = await startOf(installation)
+    const installation = node.install()
+    const daemon = await node.start(installation)
     await scene.createNad({ name: 'beta-net', config: { cniVersion: '1.0.0', type: 'beta' } })
     const optional = { 'io.plexus-cni.optional': true }
     const pod = await podOf('partial', installation, [
@@ -194,13 +295,13 @@ spec('published pods', (it) => {
   })
 
   it('are waited for as long as publishWait says', async () => {
-    const installation = install({ publishWait: 10 })
-    const daemon = await startOf(installation)
+    const installation = node.install({ publishWait: 10 })
+    const daemon = await node.start(installation)
     const patient = await podOf('patient', installation)
     onWrites({ delayMs: 700 })
     assertAdded(await patient.run('ADD'))
     assert.equal(await shown('patient'), ['eth0', 'net1'])
-    installation.configure({ kubeconfig, publishWait: 0.3 })
+    installation.configure({ kubeconfig: node.kubeconfig, publishWait: 0.3 })
     await eventually(() => assert.ok(daemon.log().some(({ msg }) => msg === 'configuration taken over')))
     const hasty = await podOf('hasty', installation)
     onWrites('hang')
@@ -213,8 +314,8 @@ spec('published pods', (it) => {
   })
 
   it('are not told of after their DEL', async () => {
-    const installation = install()
-    const daemon = await startOf(installation)
+    const installation = node.install()
+    const daemon = await node.start(installation)
     const pod = await podOf('gone', installation)
     onWrites('reset')
     assertAdded(await pod.run('ADD'))
@@ -238,8 +339,8 @@ spec('published pods', (it) => {
   })
 
   it('go while they are attached: the ADD succeeds, and nobody is told', async () => {
-    const installation = install()
-    const daemon = await startOf(installation)
+    const installation = node.install()
+    const daemon = await node.start(installation)
     const pod = await podOf('leaving', installation)
     const calls = node.alpha.calls().filter(({ command }) => command === 'ADD').length
     node.behave(node.alpha, { add: { blockBefore: 'deleted' } })
@@ -261,13 +362,13 @@ spec('published pods', (it) => {
   })
 
   it('are told of by one of two daemons', async () => {
-    const installation = install()
-    const first = await startOf(installation)
+    const installation = node.install()
+    const first = await node.start(installation)
     const pod = await podOf('shared', installation)
     onWrites('reset')
     assertAdded(await pod.run('ADD'))
     await eventually(async () => assert.is(await seriesOf(first, 'plexus_publications_pending'), 1))
-    const second = await startOf(installation)
+    const second = await node.start(installation)
     await eventually(async () => {
       assert.is(await seriesOf(first, 'plexus_publications_pending'), 0)
       assert.is(await seriesOf(second, 'plexus_publications_pending'), 1)
@@ -282,8 +383,8 @@ spec('published pods', (it) => {
   })
 
   it('are attached and detached while the API server is stopped, and told of when it is back', async () => {
-    const installation = install()
-    const daemon = await startOf(installation)
+    const installation = node.install()
+    const daemon = await node.start(installation)
     const before = await podOf('before', installation)
     const during = await podOf('during', installation)
     const after = await podOf('after', installation)

@@ -392,7 +392,7 @@ spec('publishing', (it) => {
   it('a failure is one event and one condition, however often it comes', async () => {
     const uid = await scene.createPod({ name: 'looping' })
     const attempt = (containerId: string, reason: string): FailedAttempt => ({
-      ...{ namespace: scene.namespace, name: 'looping', uid, command: 'ADD' },
+      ...{ namespace: scene.namespace, name: 'looping', uid, command: 'ADD', isAttached: false },
       error: new CniError(
         CniErrorCode.PluginNotFound,
         `container ${containerId} in /run/netns/cni-${containerId}: ${reason} after 60.${containerId.length} s`,
@@ -421,7 +421,7 @@ spec('publishing', (it) => {
     assert.equal((await conditionOf('looping'))?.status, 'True')
     // Whoever is attached stays so when an ADD is repeated.
     const error = new CniError(CniErrorCode.AttachmentExists, 'already attached')
-    store.reportFailure?.({ ...attempt('box33', ''), error })
+    store.reportFailure?.({ ...attempt('box33', ''), error, isAttached: true })
     await eventually(async () => assert.is((await eventsOf('looping')).length, 5))
     assert.equal((await conditionOf('looping'))?.status, 'True')
   })
@@ -433,7 +433,8 @@ spec('publishing', (it) => {
     const error = new CniError(CniErrorCode.TryAgainLater, 'not yet')
     const fail = () =>
       own.reportFailure?.({
-        ...{ namespace: scene.namespace, name: 'going-on', uid, command: 'DEL', error, passing: [] },
+        ...{ namespace: scene.namespace, name: 'going-on', uid, command: 'DEL', error },
+        ...{ isAttached: false, passing: [] },
       })
     for (const end = performance.now() + 700; performance.now() < end; ) {
       fail()
@@ -469,7 +470,8 @@ spec('publishing', (it) => {
     const uid = await scene.createPod({ name: 'quiet' })
     const error = new CniError(CniErrorCode.TryAgainLater, 'not yet')
     const attempt: FailedAttempt = {
-      ...{ namespace: scene.namespace, name: 'quiet', uid, command: 'ADD', error, passing: [] },
+      ...{ namespace: scene.namespace, name: 'quiet', uid, command: 'ADD', error },
+      ...{ isAttached: false, passing: [] },
     }
     assert.is(await within(publish(publication('quiet', uid), own)), true)
     own.reportFailure?.(attempt)

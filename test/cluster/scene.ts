@@ -1,15 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { type KubernetesLimits, type KubernetesStore, kubernetesStore } from '../../src/store/kubernetes.ts'
 import { type CredentialSource, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
 import type { PublishingLimits, PublishingOptions } from '../../src/store/publisher.ts'
+import { type StubNode, stubNode } from '../plugin/stub-node.ts'
 import { type ApiProxy, type ProxyFault, startApiProxy } from '../rig/api-proxy.ts'
-import { eventually } from '../rig/daemon.ts'
+import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { deployedObject } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { type NadOptions, nad, type PodOptions, pod } from '../rig/manifests.ts'
 import { tempDir } from '../rig/temp-dir.ts'
+import type { TestPod } from '../rig/test-node.ts'
 
 const NADS = 'network-attachment-definitions'
 
@@ -19,7 +22,7 @@ export interface ClusterScene {
   readonly proxy: ApiProxy
   readonly namespace: string
   /** Makes a pod that is scheduled to {@link NODE}, unless another node is named; gives its UID. */
-  createPod(options: PodOptions & { readonly node?: string }): Promise<string>
+  createPod(options: PodOptions & { readonly node?: string; readonly spec?: object }): Promise<string>
   deletePod(name: string): Promise<void>
   podPath(name: string): string
   createNad(options: NadOptions): Promise<void>
@@ -53,7 +56,7 @@ export interface SceneStore extends KubernetesStore {
 }
 
 /** Whose pods a scene's store follows. */
-const NODE = 'worker-1'
+export const NODE = 'worker-1'
 
 /** Bounds short enough for tests, and long enough for a loaded machine. */
 const LIMITS: Partial<KubernetesLimits> = {
@@ -92,8 +95,22 @@ function publishing(outcomes: string[], told: string[]): PublishingOptions {
   }
 }
 
-/** Starts a cluster; to be closed at the end. */
-export async function clusterScene(): Promise<ClusterScene> {
+/** How many objects are made at once, when there are thousands. */
+const AT_ONCE = 25
+
+/** Does something with each, some at once. */
+export async function inTurns<T>(things: readonly T[], act: (thing: T) => Promise<unknown>): Promise<void> {
+  const rest = things.values()
+  const worker = async (): Promise<void> => {
+    for (const thing of rest) await act(thing)
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+}
+
+/** Starts a cluster; to be closed at the end. @param namespace Default one that no other test has. */
+export async function clusterScene(
+  namespace = `test-${randomBytes(3).toString('hex')}`,
+): Promise<ClusterScene> {
   const api = await startKubeApiserver()
   const proxy = await startApiProxy(api)
   const stores: KubernetesStore[] = []
@@ -103,7 +120,6 @@ export async function clusterScene(): Promise<ClusterScene> {
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'plexus' },
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'node' }],
   })
-  const namespace = `test-${randomBytes(3).toString('hex')}`
   await api.ok('POST', '/api/v1/namespaces', { metadata: { name: namespace } })
   const pods = `/api/v1/namespaces/${namespace}/pods`
   const nads = `/apis/k8s.cni.cncf.io/v1/namespaces/${namespace}/${NADS}`
@@ -114,9 +130,9 @@ export async function clusterScene(): Promise<ClusterScene> {
     proxy,
     namespace,
     podPath: (name) => `${pods}/${name}`,
-    async createPod({ node = NODE, ...options }) {
+    async createPod({ node = NODE, spec: more = {}, ...options }) {
       const manifest = pod({ namespace, uid: null, ...options })
-      const spec = { ...(manifest.spec as object), nodeName: node }
+      const spec = { ...(manifest.spec as object), ...more, nodeName: node }
       const created = await api.ok('POST', pods, { ...manifest, spec })
       return created.metadata.uid
     },
@@ -151,6 +167,68 @@ export async function clusterScene(): Promise<ClusterScene> {
       await Promise.all(stores.map((store) => store.close()))
       await proxy.close()
       await api.close()
+    },
+  }
+}
+
+/** A node of a scene's cluster whose networks are made by stubs. */
+export interface ClusterNode extends StubNode {
+  /** Of the daemon's user, through the proxy. */
+  readonly kubeconfig: string
+  /** What the runtime passes: it names no manifests. */
+  netConf(): object
+  /** @param conf Further keys of the daemon's configuration. */
+  install(conf?: object): Installation
+  /** Starts a daemon, with further variables `K=V`, and waits until it follows pods and networks. */
+  start(installation: Installation, ...env: readonly string[]): Promise<TestDaemon>
+  /** A pod whose calls go to the shim: made in the cluster, on {@link NODE} or another node, unless it has a UID. */
+  podOf(installation: Installation, options: ClusterPodOptions): Promise<TestPod>
+}
+
+/** A pod of a {@link ClusterNode}. */
+interface ClusterPodOptions {
+  readonly name: string
+  readonly networks?: PodOptions['networks']
+  readonly uid?: string
+  /** Where it is scheduled to. */
+  readonly on?: string
+  /** Further keys of its spec. */
+  readonly spec?: object
+}
+
+/** Makes a {@link ClusterNode}. @param given The node, if it is not to be a plain one. */
+export async function clusterNode(
+  { api, proxy, namespace, createPod }: ClusterScene,
+  given?: StubNode,
+): Promise<ClusterNode> {
+  const node = given ?? (await stubNode())
+  const kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
+  const watches = (): number => proxy.requests.filter(({ isWatch }) => isWatch).length
+  const netConf = (): object => {
+    const { manifests: _, ...conf } = node.conf() as Record<string, unknown>
+    return conf
+  }
+  return {
+    ...node,
+    kubeconfig,
+    netConf,
+    install: (conf = {}) => installDaemon(node, { conf: { kubeconfig, ...conf } }),
+    async start({ start }, ...env) {
+      const before = watches()
+      const daemon = await start({ wrap: ['env', `NODE_NAME=${NODE}`, ...env] })
+      await eventually(() => assert.ok(watches() >= before + 2), 30_000)
+      return daemon
+    },
+    async podOf({ shim: executable }, { name, networks, uid, on = NODE, spec = {} }) {
+      const asked = networks === undefined ? {} : { networks }
+      const known = uid ?? (await createPod({ name, node: on, spec, ...asked }))
+      const pod = await node.pod({ name, namespace, uid: known, ...asked })
+      const call = { executable, conf: netConf() }
+      return {
+        ...pod,
+        run: (command, overrides) => pod.run(command, { ...call, ...overrides }),
+        start: (command, overrides) => pod.start(command, { ...call, ...overrides }),
+      }
     },
   }
 }

@@ -15,6 +15,11 @@ spec('errors', (it) => {
     assert.is(object.msg, 'outer; do this')
     assert.is(object.details, 'one\ntwo\ninner\nroot')
   })
+  it('CNI-027 a cause that the message ends with is not told twice: runtimes show msg and details', () => {
+    const cause = new Error('inner', { cause: 'root' })
+    assert.is(toErrorObject(new CniError(7, 'outer: inner', { hint: 'do this', cause })).details, 'root')
+    assert.is(toErrorObject(new CniError(7, 'outer: inner', { cause: 'inner' })).details, undefined)
+  })
   it('CNI-027 msg has at most 300 characters and nothing is lost', () => {
     const object = toErrorObject(new CniError(7, 'x'.repeat(1000)))
     assert.ok(object.msg.length <= 300)

@@ -19,6 +19,7 @@ function lineOf(report: Partial<RequestReport>): string {
   )
   logRequest(log, {
     request: undefined,
+    conf: undefined,
     error: undefined,
     warnings: [],
     queueMs: 0,
@@ -83,6 +84,16 @@ spec("the daemon's log line", (it) => {
         durationMs: 100,
       },
     )
+  })
+
+  it('has the name alone where the caller gives no namespace, as podman', () => {
+    const request = {
+      command: 'ADD',
+      containerId: 'c',
+      ifName: 'eth0',
+      args: [['K8S_POD_NAME', 'Web_1']],
+    } as unknown as CniRequest
+    assert.is(JSON.parse(lineOf({ request })).pod, 'Web_1')
   })
 
   it("has pod, networks and phases of a real request, and of a plugin's words all but the secret", async () => {

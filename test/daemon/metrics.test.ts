@@ -105,6 +105,7 @@ spec("the daemon's metrics", (it) => {
     for (let index = 0; index < 1000; index++) {
       metrics.observe({
         request: undefined,
+        conf: undefined,
         error: new CniError((1000 + index) as CniErrorCode, 'no'),
         warnings: [],
         queueMs: 0,
@@ -114,6 +115,7 @@ spec("the daemon's metrics", (it) => {
     }
     metrics.observe({
       request: undefined,
+      conf: undefined,
       error: new CniError(CniErrorCode.TryAgainLater, 'no'),
       warnings: [],
       queueMs: 0,

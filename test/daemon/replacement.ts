@@ -1,17 +1,21 @@
 import { rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { eventually, installDaemon } from '../rig/daemon.ts'
 import { assertNothingLeft } from '../rig/leftovers.ts'
 import { nad } from '../rig/manifests.ts'
-import type { PlexusRun } from '../rig/plexus.ts'
+import { type PackageCopy, packageCopy } from '../rig/package-copy.ts'
+import { type PlexusRun, runCli } from '../rig/plexus.ts'
 import { stubPlugin } from '../rig/stub.ts'
 import { testNode } from '../rig/test-node.ts'
 import { watchEffects } from './effects.ts'
 
-/** How a daemon gives way: `restart` stops it before the next one starts, `take-over` after. */
-type Replacement = 'restart' | 'take-over'
+/**
+ * How a daemon gives way: `restart` stops it before the next one starts, `take-over` after. `upgrade` installs another
+ * release of the shim in the place of the one that is there.
+ */
+type Replacement = 'restart' | 'take-over' | 'upgrade'
 
 /** A stream of pods, and what happens to the daemon meanwhile. */
 interface Stream {
@@ -34,7 +38,15 @@ export async function assertReplaced({ pods, perSecond, replacements }: Stream):
   const node = await testNode('stream')
   stubPlugin(node.binDir, 'second', { add: { lease: node.leaseDir }, del: { lease: node.leaseDir } })
   node.write(nad({ name: 'second-net', config: { cniVersion: '1.0.0', type: 'second' } }))
-  const { shim: executable, start } = installDaemon(node, { shim: { addWait: '10', delWait: '2' } })
+  const { shim: executable, socket, start } = installDaemon(node, { shim: { addWait: '10', delWait: '2' } })
+  const releases = replacements.includes('upgrade') ? [packageCopy('9.9.9'), packageCopy()] : []
+  const install = async (release: PackageCopy | undefined): Promise<void> => {
+    const folders = ['--bin-dir', dirname(executable), '--state-dir', node.stateDir, '--socket', socket]
+    const args = ['install', '--no-fallback', ...folders, '-o', 'json']
+    const run = await runCli(args, release === undefined ? {} : { executable: release.plexus })
+    assert.is(run.status, 0, run.stderr)
+    assert.match(run.stdout, '"replaced"')
+  }
   let daemon = await start()
 
   const faults: string[] = []
@@ -68,9 +80,14 @@ export async function assertReplaced({ pods, perSecond, replacements }: Stream):
   }
   const replace = async (): Promise<void> => {
     const begin = performance.now()
+    let upgrades = 0
     for (const [index, way] of replacements.entries()) {
       const at = ((index + 1) / (replacements.length + 1)) * streamMs
       await delay(Math.max(0, begin + at - performance.now()))
+      if (way === 'upgrade') {
+        await install(releases[upgrades++ % 2])
+        continue
+      }
       const old = daemon
       if (way === 'restart') assert.is(await old.stop(), 0, 'requests were cut off')
       daemon = await start()

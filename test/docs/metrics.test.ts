@@ -32,7 +32,7 @@ function filledMetrics(): Metrics {
     CNI_IFNAME: 'eth0',
     CNI_PATH: '/opt/cni/bin',
   }
-  const report = { warnings: [], queueMs: 1, durationMs: 3 }
+  const report = { conf: undefined, warnings: [], queueMs: 1, durationMs: 3 }
   const call = { network: 'n6', plugin: 'bridge', command: 'ADD', ifName: 'eth0', startMs: 1, durationMs: 1 }
   const request = parseRequest(env, '{"cniVersion":"1.0.0","name":"node-net","type":"plexus"}')
   metrics.observe({ ...report, request, error: undefined, calls: [call, { ...call, error: 105 }] })

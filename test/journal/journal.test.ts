@@ -58,6 +58,7 @@ spec('journal on disk', (it) => {
       calls: [exec(0), exec(1)].map((call) => ({ exec: call, isStarted: false, isUndone: false })),
       isPublished: false,
       failedDels: 0,
+      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       isDamaged: false,
     })
     assert.is(statSync(path).mode & 0o777, 0o600)

@@ -93,6 +93,7 @@ spec('journal record', (it) => {
       calls: [],
       isPublished: false,
       failedDels: 0,
+      bootId: undefined,
       isDamaged: false,
     })
   })
@@ -114,6 +115,7 @@ spec('journal record', (it) => {
       calls: [],
       isPublished: true,
       failedDels: 2,
+      bootId: undefined,
       isDamaged: false,
     })
   })

@@ -1,4 +1,13 @@
-import { encodeExec, encodeFrame, FrameKind } from '../../src/executor/frame.ts'
+import {
+  ExecMode,
+  encodeExec,
+  encodeFrame,
+  FrameKind,
+  HOLD,
+  KEEP_PROCESSOR,
+  START_AHEAD,
+  TELL_AT_ONCE,
+} from '../../src/executor/frame.ts'
 import { encodeMessage } from '../../src/executor/protocol.ts'
 import { encodeHeader, encodeRecord } from '../../src/journal/format.ts'
 import { execFields } from './fake-daemon.ts'
@@ -74,6 +83,20 @@ export function corpus(): Map<string, Buffer> {
         encodeMessage.exec(execFields({ id: 2, type: 'macvlan', mode: 1 })),
         encodeMessage.log('a line'),
         encodeMessage.done(0, true, true, '{"cniVersion":"1.0.0"}\n'),
+      ]),
+    ],
+    [
+      'frames-ahead',
+      Buffer.concat([
+        encodeMessage.hello(1, ''),
+        encodeMessage.exec(
+          execFields({ id: 0, type: 'bridge', mode: START_AHEAD + HOLD, timeoutMs: 0, stdin: '' }),
+        ),
+        encodeMessage.exec(execFields({ id: 1, type: 'bridge', mode: TELL_AT_ONCE })),
+        encodeMessage.exec(execFields({ id: 2, type: 'macvlan', mode: ExecMode.afterSuccess + START_AHEAD })),
+        encodeMessage.exec(execFields({ id: 3, type: 'tap', mode: ExecMode.withBefore + START_AHEAD })),
+        encodeMessage.exec(execFields({ id: 4, type: 'ptp', mode: ExecMode.afterSuccess + KEEP_PROCESSOR })),
+        encodeMessage.done(1, false, false, '{"code":11}'),
       ]),
     ],
     [

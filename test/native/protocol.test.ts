@@ -264,7 +264,7 @@ spec('shim: protocol', (it) => {
     ['exec of a path', encodeMessage.exec(execFields({ type: '../stub' }))],
     ['exec of an unknown verb', encodeMessage.exec(execFields({ command: 'EXEC' }))],
     ['exec with a NUL in a text', encodeMessage.exec(execFields({ args: 'a\0b' }))],
-    ['exec of an unknown mode', encodeMessage.exec(execFields({ mode: 3 }))],
+    ['exec of an unknown mode', encodeMessage.exec(execFields({ mode: 64 }))],
     ["exec of a verb that is not the request's", encodeMessage.exec(execFields({ command: 'CHECK' }))],
     ['errand before done', encodeMessage.errand('pod-2')],
     ['a version that we do not speak', encodeMessage.hello(9, '')],

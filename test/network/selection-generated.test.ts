@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
 import { ifNameFault } from '../../src/cni/if-name.ts'
-import { objectNameFault } from '../../src/network/object-name.ts'
+import { objectNameFault } from '../../src/cni/object-name.ts'
 import { parseSelectionElements, type Selection } from '../../src/network/selection-element.ts'
 import { spec } from '../spec.ts'
 

@@ -1,5 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { deviceNode, devicesOf, VF } from '../plugin/device-node.ts'
@@ -139,5 +147,30 @@ spec('the single-file executable', (it) => {
     assertAdded(await pod.run('ADD', { executable }))
     assert.equal(devicesOf(node.calls()), ['alpha 0000:03:02.1'])
     assertDone(await pod.run('DEL', { executable }))
+  })
+
+  it('takes Plexus off a node, itself included', () => {
+    const dir = tempDir('node')
+    const [binDir, stateDir] = [join(dir, 'bin'), join(dir, 'state')]
+    for (const folder of [binDir, stateDir]) mkdirSync(folder)
+    const own = join(binDir, 'plexus-standalone')
+    copyFileSync(singleFile(), own)
+    chmodSync(own, 0o755)
+    for (const name of ['plexus', 'plexus.shim', 'bridge']) writeFileSync(join(binDir, name), '')
+    const folders = [
+      '--bin-dir',
+      binDir,
+      '--state-dir',
+      stateDir,
+      '--conf-dir',
+      dir,
+      '--socket',
+      join(dir, 's'),
+    ]
+    const { status, stdout, stderr } = call([own, 'uninstall', ...folders], {
+      env: { PATH: '/usr/bin:/bin' },
+    })
+    assert.is(status, 0, stdout + stderr)
+    assert.equal([readdirSync(binDir), readdirSync(dir)], [['bridge'], ['bin']])
   })
 })

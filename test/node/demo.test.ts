@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
@@ -159,7 +159,12 @@ spec('demo', (it) => {
     assert.not(existsSync(stateDir))
     assert.equal(filesBelow(manifests), ['demo-networks.yaml', 'demo-pods.yaml'])
     mkdirSync(stateDir)
-    const again = await playDemo(['--state-dir', stateDir, '--manifests', manifests])
+    const pictures = join(dir, 'pictures')
+    const folders = ['--state-dir', stateDir, '--manifests', manifests, '--pictures', pictures]
+    const again = await playDemo(folders)
+    assert.equal(filesBelow(pictures), ['map-pod.svg', 'map.svg'])
+    for (const name of ['map.svg', 'map-pod.svg'])
+      assert.match(readFileSync(join(pictures, name), 'utf8'), />192\.168\.10\.\d+\/24<\/text>/)
     assert.is(again.status, 0, again.stderr)
     assert.equal(filesBelow(stateDir), [])
     rmSync(dir, { recursive: true })

@@ -1,18 +1,11 @@
-import { spawn } from 'node:child_process'
 import * as assert from 'uvu/assert'
 import { nad } from '../rig/manifests.ts'
 import { createNetns } from '../rig/netns.ts'
+import { askPort, serveWord } from '../rig/tcp.ts'
 import { testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
 const PORTMAP = { type: 'portmap', capabilities: { portMappings: true }, snat: true }
-
-/** A program that answers one word on a TCP port. */
-const SERVER =
-  "require('node:net').createServer((s) => s.end('here')).listen(80, '0.0.0.0', () => console.log('up'))"
-/** A program that prints what a port answers, or `refused`. */
-const CLIENT = (address: string): string =>
-  `const s = require('node:net').connect({ host: '${address}', port: 18080, timeout: 1500 }); s.on('data', (d) => process.stdout.write(String(d))); s.on('timeout', () => s.destroy(new Error())); s.on('error', () => process.stdout.write('refused'))`
 
 spec('host ports of the default network', (it) => {
   it('NPWG-106 CNI-145 answer on the node while the pod is there and not after; a secondary gets none', async () => {
@@ -44,15 +37,14 @@ spec('host ports of the default network', (it) => {
     assert.match(rules, /--to-destination 10\.90\.0\.2:80/)
     assert.not.match(rules, /10\.91\.0\.2:80/)
 
-    const server = spawn('nsenter', [`--net=${pod.netns.path}`, '--', process.execPath, '-e', SERVER])
-    await new Promise((resolve) => server.stdout.once('data', resolve))
+    const server = await serveWord(pod.netns.path, 80)
     try {
-      assert.is(await outside.exec(process.execPath, ['-e', CLIENT('192.0.2.1')]), 'here')
+      assert.is(await askPort(outside.path, '192.0.2.1', 18080), 'here')
       assert.is((await pod.run('DEL', { conf })).status, 0)
-      assert.is(await outside.exec(process.execPath, ['-e', CLIENT('192.0.2.1')]), 'refused')
+      assert.is(await askPort(outside.path, '192.0.2.1', 18080), 'refused')
       assert.not.match(await node.host.exec('iptables-save', ['-t', 'nat']), /to-destination/)
     } finally {
-      server.kill('SIGKILL')
+      server.close()
     }
   })
 })

@@ -48,6 +48,27 @@ spec('interface names', (it) => {
     )
   })
 
+  it('an optional network that asks for the name of the default network is left out', () => {
+    const plan = planPod({ pod: pod([{ name: 'a', interface: 'eth0', 'io.plexus-cni.optional': true }]) })
+    assert.equal(plan.faults, [])
+    assert.equal(
+      plan.attachments.map(({ isDefault }) => isDefault),
+      [true],
+    )
+    assert.match(plan.missing[0] ?? '', 'interface name eth0 is asked for twice')
+  })
+
+  it('an optional network whose name is in the netns is left out', () => {
+    const networks = [{ name: 'a', 'io.plexus-cni.optional': true }, { name: 'b' }]
+    const plan = planPod({ pod: pod(networks), facts: hostFacts({ links: ['lo', 'net1'] }) })
+    assert.equal(plan.faults, [])
+    assert.equal(
+      plan.attachments.map(({ ifName }) => ifName),
+      ['eth0', 'net2'],
+    )
+    assert.match(plan.missing[0] ?? '', 'net1 (for NAD telco/a) already exists')
+  })
+
   it('without facts nothing is compared with the netns', () => {
     assert.equal(planPod({ pod: pod('a'), facts: undefined }).faults, [])
   })

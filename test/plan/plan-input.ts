@@ -10,6 +10,7 @@ import { chooseNetworks, type PodFacts, type RequestedNetwork } from '../../src/
 
 const NETWORKS = 'k8s.v1.cni.cncf.io/networks'
 const RESOURCE = 'k8s.v1.cni.cncf.io/resourceName'
+const ALLOWED_NAMESPACES = 'plexus-cni.io/allowed-namespaces'
 const DEFAULT_NETWORK = 'v1.multus-cni.io/default-network'
 
 /** A net-conf whose default network is an inline bridge. */
@@ -59,6 +60,9 @@ export interface PlanCase {
   readonly nads?: Readonly<Record<string, unknown>>
   /** Device resource of a NAD by `namespace/name`. */
   readonly resources?: Readonly<Record<string, string>>
+  /** `plexus-cni.io/allowed-namespaces` of a NAD by `namespace/name`. */
+  readonly selectors?: Readonly<Record<string, string>>
+  readonly namespaceLabels?: Readonly<Record<string, string>> | undefined
   readonly args?: string
   readonly facts?: HostFacts | undefined
   /** Ids by resource; absent: the kubelet was not asked. */
@@ -79,6 +83,7 @@ export function planInput(given: PlanCase): PlanInput {
     conf,
     request: { containerId: 'c1', ifName: 'eth0', args: parseCniArgs(args) },
     podNamespace: chosen?.namespace,
+    namespaceLabels: given.namespaceLabels,
     networks: networks.map((requested) => resolve(requested, given)),
     facts: 'facts' in given ? given.facts : hostFacts(),
     devices: given.devices === undefined ? undefined : new Map(Object.entries(given.devices)),
@@ -101,7 +106,11 @@ function resolve(requested: RequestedNetwork, given: PlanCase): ResolvedNetwork 
     if (reference.kind !== 'nad') throw new Error(`no ${reference.kind} here`)
     const { namespace, name } = reference
     const resource = given.resources?.[`${namespace}/${name}`]
-    const annotations: Record<string, string> = resource === undefined ? {} : { [RESOURCE]: resource }
+    const selector = given.selectors?.[`${namespace}/${name}`]
+    const annotations: Record<string, string> = {
+      ...(resource === undefined ? {} : { [RESOURCE]: resource }),
+      ...(selector === undefined ? {} : { [ALLOWED_NAMESPACES]: selector }),
+    }
     const nad = { namespace, name, annotations }
     const config = given.nads?.[`${namespace}/${name}`] ?? { cniVersion: '1.0.0', type: 'bridge' }
     const source = `NAD ${namespace}/${name}`

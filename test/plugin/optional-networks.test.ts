@@ -17,6 +17,11 @@ const failing: [title: string, networks: object[], phrase: string][] = [
     [{ name: 'bare', ...OPTIONAL }, { name: 'beta-net' }],
     'failed to find plugin "bare"',
   ],
+  [
+    'its interface name is that of the default network',
+    [{ name: 'alpha-net', interface: 'eth0', ...OPTIONAL }, { name: 'beta-net' }],
+    'interface name eth0 is asked for twice',
+  ],
 ]
 
 spec('an optional network', (it) => {

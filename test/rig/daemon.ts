@@ -26,19 +26,23 @@ interface StartOptions {
   readonly wrap?: readonly string[]
 }
 
-/** A running daemon. */
-export interface TestDaemon {
+/** A running process that logs one object a line on stderr. */
+export interface LoggedProcess {
   readonly pid: number
   /** Its log so far, one object a line. */
   log(): Record<string, unknown>[]
   /** Its log as it was written. */
   lines(): string[]
-  /** Asks an HTTP endpoint. */
-  get(path: string): Promise<{ readonly status: number; readonly body: string }>
   kill(signal: NodeJS.Signals): void
   /** Sends SIGTERM and waits for the end, exit status or signal. */
   stop(): Promise<number | NodeJS.Signals>
   readonly ended: Promise<number | NodeJS.Signals>
+}
+
+/** A running daemon. */
+export interface TestDaemon extends LoggedProcess {
+  /** Asks an HTTP endpoint. */
+  get(path: string): Promise<{ readonly status: number; readonly body: string }>
 }
 
 /**
@@ -77,11 +81,33 @@ export function installDaemon(
     renameSync(`${confFile}.new`, confFile)
   }
   configure(conf)
-  return { shim: executable, socket, confFile, configure, start: (options) => startDaemon(confFile, options) }
+  return {
+    shim: executable,
+    socket,
+    confFile,
+    configure,
+    start: (options) => startDaemonAt(confFile, options),
+  }
 }
 
-async function startDaemon(confFile: string, { wrap = [] }: StartOptions = {}): Promise<TestDaemon> {
-  const [program = PLEXUS, ...args] = [...wrap, PLEXUS, 'daemon', '--config', confFile]
+/** Starts a daemon with that configuration, and waits until it says that it is ready. */
+export async function startDaemonAt(confFile: string, { wrap = [] }: StartOptions = {}): Promise<TestDaemon> {
+  const daemon = await startLogged([...wrap, PLEXUS, 'daemon', '--config', confFile], 'daemon is ready')
+  return {
+    ...daemon,
+    async get(path) {
+      const port = daemon.log().find(({ msg }) => msg === 'daemon is ready')?.httpPort
+      const response = await fetch(`http://127.0.0.1:${String(port)}${path}`)
+      return { status: response.status, body: await response.text() }
+    },
+  }
+}
+
+/** Starts a process and waits until it logs this message; rejects with its log when it ends before. */
+export async function startLogged(
+  [program = PLEXUS, ...args]: readonly string[],
+  message: string,
+): Promise<LoggedProcess> {
   // Without the mark of the test run: it outlives the requests whose leftovers are looked for.
   const child: ChildProcess = spawn(program, args, {
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
@@ -110,23 +136,18 @@ async function startDaemon(confFile: string, { wrap = [] }: StartOptions = {}): 
     lines()
       .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line) as Record<string, unknown>)
-  const isReady = (): boolean => log().some(({ msg }) => msg === 'daemon is ready')
+  const isReady = (): boolean => log().some(({ msg }) => msg === message)
   let isOver = false
   void ended.then(() => {
     isOver = true
   })
   for (const end = Date.now() + 20_000; !isReady(); await delay(10)) {
-    if (isOver || Date.now() > end) throw new Error(`the daemon is not ready: ${text}`)
+    if (isOver || Date.now() > end) throw new Error(`"${message}" is not said: ${text}`)
   }
   return {
     pid: child.pid ?? -1,
     log,
     lines,
-    async get(path) {
-      const port = log().find(({ msg }) => msg === 'daemon is ready')?.httpPort
-      const response = await fetch(`http://127.0.0.1:${String(port)}${path}`)
-      return { status: response.status, body: await response.text() }
-    },
     kill: (signal) => {
       if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') hold(true)
       child.kill(signal)

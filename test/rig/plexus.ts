@@ -97,11 +97,17 @@ export function runPlexus(command: string | undefined, call: PlexusCall = {}): P
   return startPlexus(command, call).finished
 }
 
-/** Runs `bin/plexus` as the command line tool: with arguments and without CNI_COMMAND. */
-export function runCli(args: readonly string[], options: Pick<PlexusCall, 'env' | 'cwd' | 'timeoutMs'> = {}) {
+/** Runs `bin/plexus`, or another executable, as the command line tool: with arguments and without CNI_COMMAND. */
+export function runCli(
+  args: readonly string[],
+  options: Pick<PlexusCall, 'env' | 'cwd' | 'timeoutMs' | 'executable' | 'inNetns'> = {},
+) {
   const begin = performance.now()
+  const { executable = PLEXUS, inNetns } = options
+  const [program, all] =
+    inNetns === undefined ? [executable, args] : enterNetns(inNetns.path, executable, [...args])
   return new Promise<PlexusRun>((resolve, reject) => {
-    const child = spawn(PLEXUS, args, {
+    const child = spawn(program, all, {
       env: environment(undefined, options),
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -69,5 +69,6 @@ for (const [signal, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],
 ] as const) {
-  process.on(signal, () => process.exit(128 + number))
+  // Whoever listens before lets what is under way come to its end.
+  if (process.listenerCount(signal) === 0) process.on(signal, () => process.exit(128 + number))
 }

@@ -26,6 +26,8 @@ export interface Play {
   /** Folders that the user chose instead of the stage's. */
   readonly stateDir: string | undefined
   readonly manifests: string | undefined
+  /** Folder to leave pictures in. */
+  readonly pictures: string | undefined
 }
 
 /** A {@link Play} with everything that was made for it. */

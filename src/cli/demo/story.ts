@@ -1,10 +1,11 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { needProgram } from './program.ts'
 import { findRemains, type Remains } from './remains.ts'
 import { mergedResultRows, pluginCallRows } from './report.ts'
 import { callEnvironment, callPlugin, IF_NAME, type Sandbox } from './runtime.ts'
-import { PING_IF_NAME } from './scenario.ts'
+import { NAMESPACE, PING_IF_NAME } from './scenario.ts'
 import { type Play, placesOf, prepareScene, type Scene } from './scene.ts'
 import type { Fact, Screen } from './screen.ts'
 
@@ -28,6 +29,7 @@ export async function playStory(play: Play): Promise<boolean> {
     showResults(scene, results)
     await lookInside(scene)
     await ping(scene)
+    await drawPictures(scene)
     const during = await look()
     await detach(scene)
     isClean = showRemains(screen, before, during, await look())
@@ -143,6 +145,21 @@ async function ping({ screen, stage, sandboxes }: Scene): Promise<void> {
   const args = ['-c', '3', '-i', '0.2', '-W', '2', '-I', PING_IF_NAME, address]
   screen.command(`ping ${args.join(' ')}`)
   screen.show(await stage.runInside(from.netns, 'ping', ...args))
+}
+
+async function drawPictures(scene: Scene): Promise<void> {
+  const { screen, executable, folders, pictures, sandboxes, signal } = scene
+  if (pictures === undefined) return
+  screen.step('Pictures')
+  screen.say('What hangs on what, and how one pod got its networks, drawn from the journal:')
+  mkdirSync(pictures, { recursive: true })
+  const [first] = sandboxes
+  const ofPod = first === undefined ? [] : ['--pod', `${NAMESPACE}/${first.pod.name}`]
+  for (const [file, ...choice] of [['map.svg'], ['map-pod.svg', ...ofPod]]) {
+    const args = ['map', '--state-dir', folders.stateDir, ...choice, '--out', join(pictures, file ?? '')]
+    screen.command(['plexus', ...args].join(' '))
+    await needProgram(executable, args, { signal })
+  }
 }
 
 async function detach({ screen, runtime, sandboxes }: Scene): Promise<void> {

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import { namespaceFault, objectNameFault, suggestObjectName } from '../../src/network/object-name.ts'
+import { namespaceFault, objectNameFault, suggestObjectName } from '../../src/cni/object-name.ts'
 import { spec } from '../spec.ts'
 
 spec('object names', (it) => {

@@ -1,0 +1,26 @@
+import { readlinkSync } from 'node:fs'
+
+/** The kernel's number for the first process namespace, the same everywhere. */
+const FIRST_PID_NAMESPACE = 'pid:[4026531836]'
+
+/**
+ * Whether this process sees the node as the runtime does, so that a namespace which is not there is gone, and plugins
+ * find what they have written. In a pod it does not, whatever is mounted there; by `nsenter -t 1 -a` it does.
+ */
+export function isOnHost(env: Readonly<Record<string, string | undefined>>): boolean {
+  const isInPod = env.KUBERNETES_SERVICE_HOST !== undefined
+  const first = linkOf('/proc/1/ns/mnt')
+  if (first === undefined) return !isInPod
+  return (
+    first === linkOf('/proc/self/ns/mnt') && (!isInPod || linkOf('/proc/self/ns/pid') === FIRST_PID_NAMESPACE)
+  )
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    // Not everybody may look at process 1.
+    return undefined
+  }
+}

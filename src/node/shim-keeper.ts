@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { toCniError } from '../cni/cni-error.ts'
+import { placedVersion, placeShimFiles, type ShimFiles, shimFilesMark } from './shim-files.ts'
+import { UNINSTALLING_FILE } from './uninstall-mark.ts'
+
+const LOOK_INTERVAL_MS = 500
+
+/** What {@link keepShimFiles} needs. */
+export interface ShimKeeperOptions {
+  readonly files: ShimFiles
+  /** The state directory as this process sees it. */
+  readonly stateDir: string
+  readonly signal: AbortSignal
+  readonly report: (message: string) => void
+}
+
+/**
+ * Puts back what somebody removes or changes in the folder of plugins, also when that is replaced or its link leads
+ * elsewhere, until it is told to stop. Not while the node is uninstalled, and not what another release has put there:
+ * in a rollout two of them look after the same folder.
+ */
+export async function keepShimFiles({ files, stateDir, signal, report }: ShimKeeperOptions): Promise<void> {
+  const { binDir, conf } = files
+  let seen: string | undefined
+  let said: string | undefined
+  const say = (message: string): void => {
+    if (message !== said) report(message)
+    said = message
+  }
+  const look = (): void => {
+    if (existsSync(join(stateDir, UNINSTALLING_FILE))) {
+      say('Plexus is being uninstalled here: nothing is put back')
+      return
+    }
+    if (shimFilesMark(binDir) === seen) return
+    const version = placedVersion(binDir)
+    if (version !== undefined && version !== conf.version) {
+      say(`release ${version} has been installed in ${binDir}: it is left alone`)
+      return
+    }
+    const changed = placeShimFiles(files).filter(({ action }) => action !== 'unchanged')
+    const what = seen === undefined ? 'put in place' : 'had been removed or changed, put back'
+    seen = shimFilesMark(binDir)
+    said = undefined
+    if (changed.length > 0) report(`${what}: ${changed.map(({ path }) => path).join(', ')}`)
+  }
+  while (!signal.aborted) {
+    try {
+      look()
+    } catch (error) {
+      const { message, hint } = toCniError(error)
+      say(hint === undefined ? message : `${message}; ${hint}`)
+    }
+    await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
+  }
+}

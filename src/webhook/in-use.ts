@@ -1,0 +1,62 @@
+import { CniError } from '../cni/cni-error.ts'
+import { type Conflist, parseConflist } from '../cni/conflist.ts'
+import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
+import { type NetworkAttachmentDefinition, resourceName } from '../network/nad.ts'
+import { canonical } from './canonical.ts'
+
+/** On a NAD: `"true"` lets it be changed and deleted though pods use it. */
+export const ALLOW_IN_USE_CHANGE_ANNOTATION = 'plexus-cni.io/allow-in-use-change'
+
+/** Keys of a plugin by what of a network they decide. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  master: ['master', 'bridge', 'device', 'hwaddr', 'kernelpath', 'pciBusID', 'linkInContainer'],
+  VLAN: ['vlan', 'vlanId', 'vlanTrunk', 'trunk'],
+}
+const RANGE_KEYS: readonly string[] = [
+  ...['type', 'subnet', 'rangeStart', 'rangeEnd', 'ranges', 'addresses'],
+  ...['range', 'range_start', 'range_end', 'ipRanges', 'exclude'],
+]
+
+/**
+ * What of a NAD is another than before, of that on which pods rely that have it: `type`, `master`, `VLAN`, `IPAM range`,
+ * `resourceName`. Of a configuration that could not be used nobody relies on anything.
+ */
+export function changedAspects(
+  before: NetworkAttachmentDefinition,
+  now: NetworkAttachmentDefinition,
+): string[] {
+  const [old, next] = [read(before), read(now)]
+  if (old === undefined || next === undefined) return []
+  const differs = (aspect: (conflist: Conflist) => unknown): boolean =>
+    canonical(aspect(old)) !== canonical(aspect(next))
+  return [
+    ...(differs(({ plugins: [first] }) => first?.type) ? ['type'] : []),
+    ...Object.entries(KEYS).flatMap(([aspect, keys]) =>
+      differs(({ plugins }) => plugins.map((plugin) => pick(plugin, keys)).filter(isFilled)) ? [aspect] : [],
+    ),
+    ...(differs(({ plugins }) => plugins.map(rangeOf).filter(isFilled)) ? ['IPAM range'] : []),
+    ...(resourceName(before) === resourceName(now) ? [] : ['resourceName']),
+  ]
+}
+
+function read({ config, name }: NetworkAttachmentDefinition): Conflist | undefined {
+  try {
+    const value = config === undefined ? undefined : parseJson(config, '')
+    return parseConflist(value, { what: '', form: 'by-content', fallbackName: name })
+  } catch (error) {
+    if (error instanceof CniError) return undefined
+    throw error
+  }
+}
+
+function rangeOf({ ipam }: JsonObject): JsonObject {
+  return isJsonObject(ipam) ? pick(ipam, RANGE_KEYS) : {}
+}
+
+function pick(object: JsonObject, keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => keys.includes(key)))
+}
+
+function isFilled(object: JsonObject): boolean {
+  return Object.keys(object).length > 0
+}

@@ -1,0 +1,357 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import * as assert from 'uvu/assert'
+import { builtShim } from '../native/shim.ts'
+import { mountState } from '../plugin/mounted-state.ts'
+import { eventually } from '../rig/daemon.ts'
+import { packageCopy } from '../rig/package-copy.ts'
+import { PLEXUS, type PlexusRun, ROOT, runCli, runPlexus } from '../rig/plexus.ts'
+import { atEnd, TEST_RUN } from '../rig/teardown.ts'
+import { tempDir } from '../rig/temp-dir.ts'
+import { spec } from '../spec.ts'
+
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }
+/** Half a second as a rule; the machine may be busy. */
+const PUT_BACK_MS = 10_000
+
+interface Place {
+  readonly dir: string
+  readonly binDir: string
+  readonly stateDir: string
+  install(...more: readonly string[]): Promise<PlexusRun>
+  args(...more: readonly string[]): string[]
+}
+
+/** A node's folder of plugins, with another plugin in it. */
+function place(): Place {
+  const dir = tempDir('install')
+  const binDir = join(dir, 'bin')
+  const stateDir = join(dir, 'state')
+  mkdirSync(binDir, { mode: 0o755 })
+  writeFileSync(join(binDir, 'bridge'), 'another plugin')
+  const args = (...more: readonly string[]): string[] => [
+    ...['install', '--bin-dir', binDir, '--state-dir', stateDir, '--socket', join(dir, 'run/s.sock')],
+    ...more,
+  ]
+  return { dir, binDir, stateDir, args, install: (...more) => runCli(args('--no-fallback', ...more)) }
+}
+
+function assertGood(run: PlexusRun): void {
+  assert.is(run.status, 0, `stdout ${run.stdout}, stderr ${run.stderr}`)
+}
+
+function actionsOf(run: PlexusRun): unknown[] {
+  const { files } = JSON.parse(run.stdout) as { files: { path: string; action: string }[] }
+  return files.map(({ path, action }) => `${path.slice(path.lastIndexOf('/') + 1)} ${action}`)
+}
+
+/** Starts `plexus install --watch` and gives what it has said. */
+function startWatch(executable: string, args: readonly string[]): { child: ChildProcess; said(): string } {
+  const child = spawn(executable, [...args, '--watch'], {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', PLEXUS_TEST_RUN: TEST_RUN },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  atEnd(() => child.kill('SIGKILL'))
+  let text = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  return { child, said: () => text }
+}
+
+async function stopped(child: ChildProcess): Promise<number | null> {
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  return await ended
+}
+
+/** A process that does nothing but install, one release after the other, until it is killed. */
+function startInstalling(binDir: string, sources: readonly string[]): ChildProcess {
+  const script = `
+    import { placeShimFiles } from ${JSON.stringify(join(ROOT, 'src/node/shim-files.ts'))}
+    const [binDir, ...sources] = process.argv.slice(1)
+    const conf = { socket: '/s', stateDir: '/t', binDirs: [binDir], addWait: 1, delWait: 1, fallback: undefined }
+    const waiting = new Int32Array(new SharedArrayBuffer(4))
+    for (let turn = 0; ; turn++) {
+      const shim = sources[turn % sources.length]
+      placeShimFiles({ binDir, conf: { ...conf, version: 'v' + (turn % 7) }, shim, standalone: shim })
+      if (turn === 0) process.stdout.write('at work')
+    }`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, binDir, ...sources], {
+    env: { PLEXUS_TEST_RUN: TEST_RUN },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  atEnd(() => child.kill('SIGKILL'))
+  return child
+}
+
+function releases(dir: string): string[] {
+  return ['old', 'new'].map((name, index) => {
+    const path = join(dir, `plexus-${name}`)
+    writeFileSync(path, Buffer.concat([readFileSync(builtShim()), Buffer.alloc(200_000 * index, name)]))
+    return path
+  })
+}
+
+function assertWhole(path: string, sources: readonly string[]): void {
+  if (!existsSync(path)) return
+  const bytes = readFileSync(path)
+  assert.ok(
+    sources.some((source) => readFileSync(source).equals(bytes)),
+    `${path} is no release: ${bytes.length} bytes`,
+  )
+  assert.is(lstatSync(path).mode & 0o7777, 0o755)
+}
+
+spec('plexus install', (it) => {
+  it('puts shim, configuration and fallback in place; a second time it touches nothing', async () => {
+    const { plexus, standalone } = packageCopy()
+    const { binDir, stateDir, args, dir } = place()
+    const first = await runCli(args('--host-bin-dir', '/host/bin', '-o', 'json'), { executable: plexus })
+    assertGood(first)
+    const created = ['plexus.shim created', 'plexus-standalone created', 'plexus created']
+    assert.equal(actionsOf(first), created)
+    assert.equal(readdirSync(binDir).sort(), ['bridge', 'plexus', 'plexus-standalone', 'plexus.shim'])
+    const modeOf = (name: string): number => lstatSync(join(binDir, name)).mode & 0o7777
+    assert.equal(['plexus', 'plexus-standalone', 'plexus.shim'].map(modeOf), [0o755, 0o755, 0o600])
+    assert.ok(readFileSync(join(binDir, 'plexus-standalone')).equals(readFileSync(standalone)))
+    assert.is(
+      readFileSync(join(binDir, 'plexus.shim'), 'utf8'),
+      `# Written by "plexus install".
+version=${version}
+socket=${join(dir, 'run/s.sock')}
+stateDir=${stateDir}
+binDirs=/host/bin
+addWait=10
+delWait=2
+fallback=/host/bin/plexus-standalone
+`,
+    )
+    const marks = (): unknown[] =>
+      readdirSync(binDir).map((name) => {
+        const { ino, ctimeMs } = lstatSync(join(binDir, name))
+        return [name, ino, ctimeMs]
+      })
+    const before = marks()
+    const second = await runCli(args('--host-bin-dir', '/host/bin', '-o', 'json'), { executable: plexus })
+    assert.equal(
+      actionsOf(second),
+      created.map((line) => line.replace('created', 'unchanged')),
+    )
+    assert.equal(marks(), before)
+    chmodSync(join(binDir, 'plexus'), 0o777)
+    const third = await runCli(args('--no-fallback', '-o', 'json'), { executable: plexus })
+    assert.equal(actionsOf(third), ['plexus.shim replaced', 'plexus-standalone removed', 'plexus replaced'])
+    assert.is(modeOf('plexus'), 0o755)
+  })
+
+  it('the shim takes its configuration from there', async () => {
+    const { dir, binDir, install } = place()
+    assertGood(await install('--add-wait', '0', '--plugin-dir', '/opt/a', '--plugin-dir', '/opt/b'))
+    assert.match(readFileSync(join(binDir, 'plexus.shim'), 'utf8'), 'binDirs=/opt/a:/opt/b\n')
+    const run = await runPlexus('STATUS', {
+      executable: join(binDir, 'plexus'),
+      conf: { cniVersion: '1.1.0', name: 'n', type: 'plexus' },
+      path: [binDir],
+    })
+    assert.is(run.json?.code, 50, run.stdout)
+    assert.match(run.stdout, join(dir, 'run'))
+  })
+
+  it('an executable that runs is replaced under it', async () => {
+    const { binDir, install } = place()
+    const path = join(binDir, 'plexus')
+    copyFileSync('/bin/sleep', path)
+    const child = spawn(path, ['600'], { env: { PLEXUS_TEST_RUN: TEST_RUN }, stdio: 'ignore' })
+    await new Promise((resolve) => child.once('spawn', resolve))
+    assert.throws(() => writeFileSync(path, ''), /ETXTBSY/)
+    assertGood(await install())
+    assert.ok(readFileSync(path).equals(readFileSync(builtShim())))
+    child.kill('SIGKILL')
+  })
+
+  it('killed at any moment it leaves each file whole, and the next run leaves nothing else', async () => {
+    const { dir, binDir, install } = place()
+    const sources = releases(dir)
+    let sawLeftover = false
+    for (let kills = 0; kills < 15; kills++) {
+      const child = startInstalling(binDir, sources)
+      await new Promise((resolve) => child.stdout?.once('data', resolve))
+      await delay(Math.random() * 40)
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGKILL')
+      await ended
+      for (const name of ['plexus', 'plexus-standalone']) assertWhole(join(binDir, name), sources)
+      assert.match(readFileSync(join(binDir, 'plexus.shim'), 'utf8'), /^# Written.*delWait=1\n$/s)
+      sawLeftover ||= readdirSync(binDir).some((name) => name.startsWith('.'))
+    }
+    assert.ok(sawLeftover, 'no kill hit a moment that leaves anything: the test shows nothing')
+    assertGood(await install())
+    assert.equal(readdirSync(binDir).sort(), ['bridge', 'plexus', 'plexus.shim'])
+  })
+
+  it('two at once do not disturb each other', async () => {
+    const { dir, binDir, install } = place()
+    const sources = releases(dir)
+    const children = [startInstalling(binDir, sources), startInstalling(binDir, sources.toReversed())]
+    const errors = children.map((child) => {
+      let text = ''
+      child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk
+      })
+      return () => text
+    })
+    await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once('data', resolve))))
+    for (let looks = 0; looks < 40; looks++) {
+      for (const name of ['plexus', 'plexus-standalone']) {
+        assert.ok(existsSync(join(binDir, name)), `${name} is gone for a moment`)
+        assertWhole(join(binDir, name), sources)
+      }
+      await delay(25)
+    }
+    for (const child of children) assert.is(child.exitCode, null, errors.map((said) => said()).join(''))
+    const ends = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
+    for (const child of children) child.kill('SIGKILL')
+    await Promise.all(ends)
+    assertGood(await install())
+    assert.equal(readdirSync(binDir).sort(), ['bridge', 'plexus', 'plexus.shim'])
+  })
+
+  it('a folder that is missing, a file or a directory in the way: what to do', async () => {
+    const { binDir, install } = place()
+    const missing = await install('--bin-dir', join(binDir, 'none'))
+    assert.is(missing.status, 2, missing.stderr)
+    mkdirSync(join(binDir, 'plexus'))
+    const blocked = await install()
+    assert.is(blocked.status, 1)
+    assert.match(blocked.stderr, 'plexus is a directory')
+    assert.match(blocked.stderr, 'move it away')
+    rmSync(binDir, { recursive: true })
+    const gone = await install()
+    assert.is(gone.status, 1)
+    assert.match(gone.stderr, `the folder of plugins ${binDir} does not exist`)
+    assert.match(gone.stderr, "name the runtime's folder with --bin-dir")
+    writeFileSync(binDir, '')
+    assert.match((await install()).stderr, `${binDir} is no folder`)
+  })
+
+  it('on a full or read-only disk the old files stay, and the message says why', async () => {
+    const { dir } = place()
+    const binDir = join(dir, 'small')
+    const mounted = await mountState(binDir, 'size=64k')
+    const [program = '', ...enter] = mounted.enter
+    const install = (): Promise<PlexusRun> =>
+      runCli([...enter, PLEXUS, 'install', '--no-fallback', '--bin-dir', binDir], {
+        executable: program,
+      })
+    const full = await install()
+    assert.is(full.status, 1)
+    assert.match(full.stderr, 'no space left on device')
+    assert.match(full.stderr, 'What to do: free space and inodes')
+    // What was written whole stays; no half file does.
+    assert.equal(readdirSync(mounted.visible), ['plexus.shim'])
+    await mounted.remount('size=4m')
+    assertGood(await install())
+    const before = readFileSync(join(mounted.visible, 'plexus'))
+    writeFileSync(join(mounted.visible, 'plexus.shim'), 'older')
+    await mounted.remount('ro')
+    const readOnly = await install()
+    assert.is(readOnly.status, 1)
+    assert.match(readOnly.stderr, 'read-only file system')
+    assert.match(readOnly.stderr, 'name a folder with --bin-dir that can be written')
+    assert.ok(readFileSync(join(mounted.visible, 'plexus')).equals(before))
+    assert.is(readFileSync(join(mounted.visible, 'plexus.shim'), 'utf8'), 'older')
+  })
+
+  it('what the shim would not understand is refused before anything is written', async () => {
+    const { binDir, install } = place()
+    for (const [more, reason] of [
+      [['--state-dir', 'state'], 'must be an absolute path'],
+      [['--socket', `/${'s'.repeat(107)}`], 'more than 107 bytes'],
+      [['--plugin-dir', '/opt/a:/opt/b'], 'must have no ":"'],
+      [['--plugin-dir', '/opt/a\nfallback=/tmp/x'], 'no line breaks'],
+      [['--add-wait', '1.5s'], 'whole seconds'],
+    ] as const) {
+      const run = await runCli(['install', '--no-fallback', '--bin-dir', binDir, ...more])
+      assert.is(run.status, 2, run.stderr)
+      assert.match(run.stderr, reason)
+    }
+    assert.is((await install('--fallback')).status, 2)
+    assert.equal(readdirSync(binDir), ['bridge'])
+  })
+
+  it('a package without the fallback says how to do without', async () => {
+    const { plexus, standalone } = packageCopy()
+    const { args } = place()
+    rmSync(standalone)
+    const run = await runCli(args(), { executable: plexus })
+    assert.is(run.status, 1)
+    assert.match(run.stderr, `${standalone} is not part of this installation`)
+    assert.match(run.stderr, '--no-fallback')
+  })
+})
+
+spec('plexus install --watch', (it) => {
+  it('puts back what is removed or changed, also behind a link that leads elsewhere', async () => {
+    const { dir, binDir } = place()
+    const link = join(dir, 'link')
+    symlinkSync(binDir, link)
+    const { child, said } = startWatch(PLEXUS, ['install', '--no-fallback', '--bin-dir', link])
+    const there = (folder: string): Promise<void> =>
+      eventually(() => {
+        assert.ok(readFileSync(join(folder, 'plexus')).equals(readFileSync(builtShim())))
+        assert.match(readFileSync(join(folder, 'plexus.shim'), 'utf8'), 'version=')
+      }, PUT_BACK_MS)
+    await there(binDir)
+    rmSync(join(binDir, 'plexus'))
+    await there(binDir)
+    writeFileSync(join(binDir, 'plexus.shim'), '')
+    await there(binDir)
+    chmodSync(join(binDir, 'plexus'), 0o666)
+    await eventually(() => assert.is(lstatSync(join(binDir, 'plexus')).mode & 0o7777, 0o755), PUT_BACK_MS)
+    const next = join(dir, 'next')
+    mkdirSync(next)
+    symlinkSync(next, `${link}.new`)
+    renameSync(`${link}.new`, link)
+    await there(next)
+    renameSync(next, `${next}.away`)
+    await eventually(() => assert.match(said(), 'does not exist'), PUT_BACK_MS)
+    mkdirSync(next)
+    await there(next)
+    assert.is(await stopped(child), 0)
+    assert.match(said(), `put back: ${link}/plexus\n`)
+  })
+
+  it('leaves another release alone that has been installed, and the node while it is uninstalled', async () => {
+    const { binDir, stateDir, args } = place()
+    const { child, said } = startWatch(PLEXUS, args('--no-fallback'))
+    const shim = join(binDir, 'plexus')
+    await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
+    const { plexus } = packageCopy('9.9.9')
+    assertGood(await runCli(args(), { executable: plexus }))
+    await eventually(() => assert.match(said(), 'release 9.9.9 has been installed'), PUT_BACK_MS)
+    assert.ok(existsSync(join(binDir, 'plexus-standalone')))
+    mkdirSync(stateDir)
+    writeFileSync(join(stateDir, 'uninstalling'), '')
+    for (const name of ['plexus', 'plexus.shim', 'plexus-standalone']) rmSync(join(binDir, name))
+    await eventually(() => assert.match(said(), 'being uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), ['bridge'])
+    rmSync(stateDir, { recursive: true })
+    await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
+    assert.is(await stopped(child), 0)
+  })
+})

@@ -1,0 +1,329 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import type { JsonObject } from '../../src/cni/json.ts'
+import { openJournalDir } from '../../src/journal/journal.ts'
+import { referenceCalls } from '../plugin/reference-library.ts'
+import { stubNode } from '../plugin/stub-node.ts'
+import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
+import { podArgs } from '../rig/manifests.ts'
+import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
+import { type PlexusRun, runCli } from '../rig/plexus.ts'
+import { debianPlugins } from '../rig/plugin-dirs.ts'
+import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
+import { stubPlugin } from '../rig/stub.ts'
+import { tempDir } from '../rig/temp-dir.ts'
+import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
+import { spec } from '../spec.ts'
+
+interface Scene<Node extends TestNode> extends MultusFolders {
+  readonly node: Node
+  readonly binDir: string
+  readonly shim: string
+  replace(...more: readonly string[]): Promise<PlexusRun>
+  /** What is there now, to be compared with later. */
+  watch(...pods: readonly TestPod[]): Promise<Snapshot>
+}
+
+/** A node where Multus is at work: its conf file is there, and its caches. */
+function scene<Node extends TestNode>(node: Node, conf: object = {}): Scene<Node> {
+  const dir = tempDir('multus')
+  const folders = multusFolders(dir)
+  const binDir = join(dir, 'bin')
+  mkdirSync(binDir, { mode: 0o755 })
+  const { confDir, stateDir } = node
+  const list = { cniVersion: '1.0.0', name: 'cluster-net', plugins: [{ type: 'bridge' }] }
+  writeFileSync(join(confDir, '10-cluster.conflist'), JSON.stringify(list))
+  const multus = { cniVersion: '0.3.1', name: 'multus-cni-network', type: 'multus-shim', ...conf }
+  writeFileSync(join(confDir, '00-multus.conf'), JSON.stringify(multus))
+  return {
+    ...{ ...folders, node, binDir, shim: join(binDir, 'plexus') },
+    replace: (...more) =>
+      runCli(
+        [
+          ...['install', '--no-fallback', '--replace-multus', '--bin-dir', binDir, '--conf-dir', confDir],
+          ...['--state-dir', stateDir, '--socket', join(dir, 'run/plexus.sock'), '--del-wait', '0'],
+          ...['--plugin-dir', debianPlugins(), '-o', 'json'],
+          ...['--multus-cache-dir', folders.multusCacheDir, '--cni-cache-dir', folders.cniCacheDir],
+          ...more,
+        ],
+        { inNetns: node.host },
+      ),
+    watch: (...pods) =>
+      snapshot({
+        netns: [node.host, ...pods.map(({ netns }) => netns)],
+        leases: [node.leaseDir],
+        folders: [join(node.stateDir, 'sandboxes'), folders.multusCacheDir, folders.cniCacheDir],
+      }),
+  }
+}
+
+interface MultusReport {
+  readonly adopted: readonly string[]
+  readonly waiting: readonly { readonly reason: string }[]
+  readonly left: readonly { readonly containerId: string; readonly reason: string }[]
+  readonly setAside: readonly string[]
+  readonly waitsFor?: string
+  readonly daemonConf: JsonObject
+}
+
+function reportOf(run: PlexusRun, status = 0): MultusReport {
+  assert.is(run.status, status, `stdout ${run.stdout}, stderr ${run.stderr}`)
+  return (run.json as { multus: MultusReport }).multus
+}
+
+/** The default network with a host port, and a macvlan with a MAC that the pod asked for. */
+function realNetworks(node: TestNode) {
+  return [
+    {
+      name: 'cluster-net',
+      config: {
+        cniVersion: '1.0.0',
+        name: 'cluster-net',
+        plugins: [
+          node.bridge(90, { isGateway: true }),
+          { type: 'portmap', capabilities: { portMappings: true }, snat: false },
+        ],
+      },
+      capabilityArgs: { portMappings: [{ hostPort: 18080, containerPort: 80, protocol: 'tcp' }] },
+    },
+    {
+      name: 'telco/n6',
+      config: {
+        cniVersion: '0.4.0',
+        name: 'n6',
+        type: 'macvlan',
+        master: 'uplink0',
+        capabilities: { mac: true },
+        ipam: { type: 'host-local', dataDir: node.leaseDir, subnet: '10.91.0.0/24' },
+      },
+      ifName: 'n6',
+      args: [['MAC', '02:00:00:00:00:06']] as const,
+      capabilityArgs: { mac: '02:00:00:00:00:06' },
+    },
+  ]
+}
+
+spec('plexus install --replace-multus', (it) => {
+  for (const form of ['base64', 'typed', 'plain'] as const) {
+    it(`a pod of Multus is deleted through Plexus, and nothing is left (Multus's file: ${form})`, async () => {
+      const node = await testNode()
+      const { replace, watch, shim, ...folders } = scene(node)
+      const pod = await node.pod()
+      const path = [debianPlugins()]
+      // Bridge and base chains of iptables stay: that is the plugins' way.
+      const first = await node.pod({ name: 'first' })
+      await attachAsMultus(node, first, realNetworks(node), { ...folders, path, form })
+      reportOf(await replace())
+      assert.is((await first.run('DEL', { executable: shim })).status, 0)
+      reportOf(await replace())
+      const before = await watch(pod)
+      await attachAsMultus(node, pod, realNetworks(node), { ...folders, path, form })
+      const links = async (): Promise<string[]> => (await pod.netns.links()).map(({ ifname }) => ifname)
+      assert.equal((await links()).sort(), ['eth0', 'lo', 'n6'])
+      assert.is(leases(node.leaseDir).length, 2)
+      const report = reportOf(await replace())
+      assert.equal(report.adopted, ['default/pod-a'])
+      assert.equal([report.waiting, report.left], [[], []])
+      assert.equal(reportOf(await replace()).adopted, [], 'what is recorded is left alone')
+      const deleted = await pod.run('DEL', { executable: shim })
+      assert.is(deleted.status, 0, deleted.stdout + deleted.stderr)
+      assert.equal(await links(), ['lo'])
+      assert.equal(leases(node.leaseDir), [])
+      // What Multus has kept of it goes with the next run.
+      reportOf(await replace())
+      await assertNothingLeft(before)
+    })
+  }
+
+  it('each plugin is called as the library that attached the pod would, and the pod is shown', async () => {
+    const node = await stubNode()
+    stubPlugin(node.binDir, 'tuner')
+    const { replace, shim, ...folders } = scene(node)
+    const pod = await node.pod()
+    const path = [node.binDir]
+    const networks = [
+      {
+        name: 'cluster-net',
+        config: {
+          cniVersion: '1.0.0',
+          name: 'cluster-net',
+          plugins: [{ type: 'primary', mtu: 1450 }, { type: 'tuner' }],
+        },
+        capabilityArgs: { portMappings: [] },
+      },
+      {
+        name: 'telco/n6',
+        config: { cniVersion: '1.0.0', name: 'n6', type: 'beta', number: 12, capabilities: { ips: true } },
+        capabilityArgs: { ips: ['10.1.2.3/24'] },
+        args: [['IP', '10.1.2.3']] as const,
+      },
+    ]
+    await attachAsMultus(node, pod, networks, { ...folders, path })
+    const attached = node.calls().length
+    reportOf(await replace('--plugin-dir', node.binDir))
+    const lookup = openJournalDir(node.stateDir).lookup({ containerId: pod.containerId, ifName: 'eth0' })
+    assert.ok(lookup.state === 'intact')
+    assert.ok(lookup.record.isPublished, 'what Multus has told the cluster of the pod stays')
+    const shown = await runCli(['show', 'default/pod-a', '--state-dir', node.stateDir, '-o', 'json'])
+    assert.match(shown.stdout, '"network": "n6"')
+    assert.is((await pod.run('DEL', { executable: shim, path: [] })).status, 0)
+    const resultOf = (name: string, ifName: string): unknown =>
+      JSON.parse(
+        readFileSync(join(folders.multusCacheDir, 'results', `${name}-${pod.containerId}-${ifName}`), 'utf8'),
+      ).result
+    const expected = networks
+      .map(({ config, args = [], capabilityArgs }, index) => {
+        const ifName = index === 0 ? 'eth0' : 'net1'
+        const all = [podArgs(pod.manifest, pod.containerId), ...args.map((pair) => pair.join('='))].join(';')
+        const call = { containerId: pod.containerId, netns: pod.netns.path, ifName, args: all, path: '' }
+        return referenceCalls(
+          'DEL',
+          config,
+          { ...call, capabilityArgs },
+          { result: resultOf(config.name, ifName) },
+        )
+      })
+      .reverse()
+      .flat()
+    const calls = node.calls().slice(attached)
+    assert.equal(
+      calls.map(({ type, command }) => `${type} ${command}`),
+      expected.map(({ type }) => `${type} DEL`),
+    )
+    for (const [index, call] of calls.entries()) {
+      const { env, stdin } = expected[index] ?? { env: {} as Record<string, string>, stdin: {} }
+      assert.equal(call.stdin, stdin)
+      for (const key of ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME', 'CNI_ARGS']) {
+        assert.is(call.env[key], env[key], key)
+      }
+    }
+  })
+
+  it('a pod whose namespace is gone is undone by the next errand; one that is being attached is waited for', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const path = [node.binDir]
+    const networks = [
+      { name: 'cluster-net', config: { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' } },
+    ]
+    const [gone, young] = [await node.pod({ name: 'gone' }), await node.pod({ name: 'young' })]
+    await attachAsMultus(node, gone, networks, { ...folders, path })
+    await attachAsMultus(node, young, networks, { ...folders, path }, { isUnderWay: true })
+    await gone.netns.delete()
+    const first = reportOf(await replace(), 1)
+    assert.equal(first.adopted, ['default/gone'])
+    assert.equal(
+      first.waiting.map(({ reason }) => reason),
+      ['its networks are still being attached'],
+    )
+    const listed = await runCli(['list', '--state-dir', node.stateDir])
+    assert.match(listed.stdout, 'netns gone')
+    // Two minutes later it is what a failed ADD has left; without a namespace nothing can be said of it.
+    const old = Date.now() / 1000 - 600
+    utimesSync(join(folders.multusCacheDir, young.containerId), old, old)
+    assert.match(String(reportOf(await replace(), 1).left[0]?.reason), 'does not say which network namespace')
+  })
+
+  it('a file that cannot be read is named, and holds up no other', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const pod = await node.pod()
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    writeFileSync(join(folders.multusCacheDir, 'aaa-torn'), '[{"Bytes":"eyJ')
+    writeFileSync(join(folders.multusCacheDir, 'aab-no-list'), '{}')
+    const { adopted, left } = reportOf(await replace(), 1)
+    assert.equal(adopted, ['default/pod-a'])
+    assert.equal(
+      left.map(({ containerId }) => containerId),
+      ['aaa-torn', 'aab-no-list'],
+    )
+  })
+
+  it('where the namespaces of pods cannot be seen nothing is adopted: they would be taken for gone', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const pod = await node.pod()
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    for (const folder of [folders.multusCacheDir, folders.cniCacheDir]) {
+      for (const name of readdirSync(join(folder, 'results'))) {
+        const file = join(folder, 'results', name)
+        writeFileSync(file, readFileSync(file, 'utf8').replaceAll('/run/netns/', '/run/netns-elsewhere/'))
+      }
+    }
+    const run = await replace()
+    assert.is(run.status, 1)
+    assert.match(run.stderr, "the pods' network namespaces cannot be seen")
+    assert.match(run.stderr, 'mountPropagation HostToContainer')
+    assert.equal(journalFiles(node.stateDir), [])
+    assert.ok(existsSync(join(node.confDir, '00-multus.conf')))
+  })
+
+  it('pods that the runtime has attached to the default network alone are adopted from its own cache', async () => {
+    const node = await stubNode()
+    const { replace, shim, multusCacheDir, cniCacheDir } = scene(node)
+    const pod = await node.pod()
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', plugins: [{ type: 'primary' }] }
+    // A library's cache is the same whoever uses it.
+    const folders = { multusCacheDir: cniCacheDir, cniCacheDir: tempDir('unused'), path: [node.binDir] }
+    mkdirSync(join(folders.cniCacheDir, 'results'))
+    await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], folders)
+    rmSync(join(cniCacheDir, pod.containerId))
+    assert.equal(filesBelow(multusCacheDir), [])
+    assert.equal(reportOf(await replace('--plugin-dir', node.binDir)).adopted, ['default/pod-a'])
+    assert.is((await pod.run('DEL', { executable: shim, path: [] })).status, 0)
+    assert.equal(node.steps(), ['primary ADD eth0', 'primary DEL eth0'])
+  })
+
+  it("Multus's file stays until our list is there and served", async () => {
+    const node = await stubNode()
+    const { replace } = scene(node, { namespaceIsolation: true, globalNamespaces: 'default,telco' })
+    const confFile = join(tempDir('conf'), 'daemon.yaml')
+    const report = reportOf(await replace('--config', confFile))
+    assert.match(String(report.waitsFor), '00-plexus.conflist, which the daemon writes')
+    writeFileSync(join(node.confDir, '00-plexus.conflist'), '{}')
+    assert.match(String(reportOf(await replace()).waitsFor), 'a daemon at ')
+    assert.ok(existsSync(join(node.confDir, '00-multus.conf')))
+    const text = readFileSync(confFile, 'utf8')
+    for (const line of [
+      'namespaceIsolation: true',
+      'globalNamespaces: default,telco',
+      'strictCapabilities: false',
+    ]) {
+      assert.match(text, `${line}\n`)
+    }
+  })
+
+  it('reads Multus’s list, its daemon’s configuration beside it, or another file that is named', async () => {
+    const { node, replace } = scene(await stubNode())
+    const { confDir } = node
+    rmSync(join(confDir, '00-multus.conf'))
+    const multus = { type: 'multus', namespaceIsolation: true, globalNamespaces: 'a' }
+    const list = { cniVersion: '1.0.0', name: 'multus-cni-network', plugins: [multus] }
+    writeFileSync(join(confDir, '00-multus.conflist'), JSON.stringify(list))
+    const keysOf = async (...more: string[]): Promise<unknown[]> => {
+      const { daemonConf } = reportOf(await replace(...more))
+      return [daemonConf.namespaceIsolation, daemonConf.globalNamespaces, daemonConf.multusNamespace]
+    }
+    assert.equal(await keysOf(), [true, 'a', undefined])
+    mkdirSync(join(confDir, 'multus.d'))
+    const daemonConfig = join(confDir, 'multus.d/daemon-config.json')
+    writeFileSync(daemonConfig, JSON.stringify({ globalNamespaces: 'b', chrootDir: '/hostroot' }))
+    assert.equal(await keysOf(), [true, 'b', undefined])
+    const other = join(tempDir('configmap'), 'daemon-config.json')
+    writeFileSync(other, JSON.stringify({ multusNamespace: 'net' }))
+    assert.equal(await keysOf('--multus-conf', other), [true, 'a', 'net'])
+    writeFileSync(other, '{"namespaceIsolation": "yes"}')
+    const wrong = await replace('--multus-conf', other)
+    assert.is(wrong.status, 1)
+    assert.match(wrong.stderr, '/namespaceIsolation must be')
+  })
+
+  it('options of its own are refused without it', async () => {
+    const run = await runCli(['install', '--no-fallback', '--config', '/nonexistent'])
+    assert.is(run.status, 2)
+    assert.match(run.stderr, 'belong to --replace-multus')
+  })
+})
