@@ -172,7 +172,11 @@ spec('publishing', (it) => {
         // It was seen that it had arrived.
         if (arrives === 'once') assert.is(writesOf(pod, before).length, 1)
       } else {
-        await eventually(() => assert.ok(writesOf(pod, before).length >= 2), 10_000)
+        // A write that is refused is tried again at once, before anything is said.
+        await eventually(() => {
+          assert.ok(writesOf(pod, before).length >= 2)
+          assert.match(store.warnings.slice(warned).join('\n'), says)
+        }, 10_000)
         assert.is(store.publisher?.pending, 1)
         scene.proxy.fault = () => undefined
         assert.is(await within(done), true)

@@ -284,12 +284,15 @@ spec('plexus doctor where the daemon is gone', (it) => {
     const { conflist, examine, node } = scene
     const pinFile = join(node.stateDir, 'default-network.json')
     const [before, pin] = [readFileSync(conflist, 'utf8'), readFileSync(pinFile)]
-    writeFileSync(conflist, before.replace('"1.0.0"', '"0.4.0"'))
+    const list = JSON.parse(before) as { plugins: object[] }
+    const plugins = [...list.plugins, { type: 'istio-cni' }]
+    writeFileSync(conflist, JSON.stringify({ ...list, cniVersion: '0.4.0', plugins }))
     chmodSync(conflist, 0o644)
     writeFileSync(pinFile, '{"name":1}')
     const run = await examine({ args: ['--fix'] })
     assertFound(run, 'conflist-mode', 'root 0644')
     assertFound(run, 'conflist-version', '0.4.0')
+    assertFound(run, 'default-plugin-missing', "needed by the runtime's list")
     assertFound(run, 'default-network-pin-damaged', pinFile)
     writeFileSync(pinFile, pin)
     writeFileSync(conflist, '{')

@@ -26,12 +26,17 @@ export async function networkProbe(
   node: ExaminedNode,
   defaultNetwork: { readonly conflist: Conflist | undefined; readonly source: string },
 ): Promise<Found[]> {
-  const { cluster, netConf, pluginDirs, isPod } = node
+  const { cluster, netConf, ownList, pluginDirs, isPod } = node
   const found: Found[] = []
   const networks: NamedNetwork[] = []
   const { conflist, source } = defaultNetwork
   if (conflist !== undefined)
     networks.push({ title: `the default network (${source})`, conflist, isDefault: true })
+  // What others have put beside our entry the runtime calls for every pod.
+  if (ownList !== undefined) {
+    const { path, conflist: list } = ownList.file
+    networks.push({ title: `the runtime's list (${path})`, conflist: list, isDefault: true })
+  }
   for (const nad of cluster?.nads ?? []) {
     const title = `NAD ${nad.namespace}/${nad.name}`
     try {
