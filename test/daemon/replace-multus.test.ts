@@ -8,6 +8,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
@@ -77,6 +78,9 @@ function start(args: readonly string[]): { child: ChildProcess; said(): string }
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
+  // A test that fails must not wait for it.
+  child.unref()
+  if (child.stderr instanceof Socket) child.stderr.unref()
   return { child, said: () => text }
 }
 
@@ -86,6 +90,7 @@ const soon = (check: () => void | Promise<void>): Promise<void> => eventually(ch
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const end = new Promise((resolve) => child.once('exit', resolve))
+  child.ref()
   child.kill(signal)
   await end
 }
