@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -143,6 +144,7 @@ spec('a node that changes from Multus to Plexus', (it) => {
     await ended(again.child, 'SIGTERM')
     await daemon.stop()
     await young.netns.delete()
+    writeFileSync(join(shim, '../multus'), '', { mode: 0o755 })
     const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [join(confDir, MULTUS)])
@@ -150,6 +152,17 @@ spec('a node that changes from Multus to Plexus', (it) => {
     assert.equal(readdirSync(confDir).sort(), [MULTUS, '10-cluster.conflist'])
     assert.equal(leases(node.leaseDir), [])
     assert.equal([existsSync(stateDir), filesBelow(caches.multusCacheDir)], [false, []])
+  })
+
+  it('a Multus whose plugin is gone does not come back: no pod would start', async () => {
+    const { node, folders, install } = await scene()
+    const { confDir } = node
+    assert.is((await runCli(install)).status, 0)
+    renameSync(join(confDir, MULTUS), join(confDir, `${MULTUS}.before-plexus`))
+    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    assert.is(gone.status, 0, gone.stdout + gone.stderr)
+    assert.equal(gone.json?.restored, [])
+    assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
   it('an adoption that is killed at any moment is finished by the next run', async () => {
