@@ -38,6 +38,8 @@ export interface Daemon {
 }
 
 const SCAN_INTERVAL_MS = 30_000
+/** How soon the address of the HTTP endpoints is left to a daemon that has taken over. */
+const TAKEN_OVER_INTERVAL_MS = 500
 /** Net-confs of which the parsed form is kept: a node has one or two. */
 const KEPT_CONFS = 64
 /** Who connected just before the stop still says hello within this. */
@@ -267,8 +269,10 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   scanAgain()
   const loop = watchEventLoopDelay(metrics.eventLoopDelay)
   let http: HttpEndpoints | undefined
+  let takenOverTimer: NodeJS.Timeout | undefined
   const close = (): void => {
     clearTimeout(scanTimer)
+    clearInterval(takenOverTimer)
     watch.close()
     defaultNetwork?.close()
     void clusters.close()
@@ -291,6 +295,15 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     throw error
   }
   isServing = true
+  if (http !== undefined) {
+    takenOverTimer = setInterval(() => {
+      if (socketServer?.isTakenOver !== true) return
+      // What is asked there from now on is asked of the node's daemon, which we no longer are.
+      log.info('another daemon has taken over, the HTTP endpoints are left to it')
+      clearInterval(takenOverTimer)
+      http?.close()
+    }, TAKEN_OVER_INTERVAL_MS)
+  }
   log.info({ socket: watch.conf.socket, httpPort: http?.port }, 'daemon is ready')
 
   return {

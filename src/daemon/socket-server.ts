@@ -8,13 +8,15 @@ import { CniErrorCode } from '../cni/codes.ts'
 export interface SocketServer {
   /** Whether shims that connect come here, and not to a daemon that has taken over. */
   readonly isOurs: boolean
+  /** Whether another daemon listens in our place. */
+  readonly isTakenOver: boolean
   /** Stops listening; connections go on. The socket file goes only while it still is ours. */
   close(): void
 }
 
 /**
- * Listens on a unix socket in a directory of root's with mode 0700, which is what keeps others away. The
- * socket is made under another name and renamed over the old one, so that one that listens is always
+ * Listens on a unix socket in a directory of root's with mode 0700, which is what keeps others away; an empty
+ * one that nobody else could write gets that mode, since the kubelet makes folders with 0755. The socket is made under another name and renamed over the old one, so that one that listens is always
  * there: a new daemon takes over while the old one drains (design §6).
  *
  * @throws {CniError} Io when the directory is not root's alone, or something else than a socket has the path.
@@ -38,17 +40,21 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
     chmodSync(temporary, 0o600)
     renameSync(temporary, path)
     const { ino, dev } = lstatSync(path)
-    const isOurs = (): boolean => {
+    const found = (): 'ours' | 'another' | 'none' => {
       const there = lstatSync(path, { throwIfNoEntry: false })
-      return there?.ino === ino && there.dev === dev
+      if (there === undefined) return 'none'
+      return there.ino === ino && there.dev === dev ? 'ours' : 'another'
     }
     return {
       get isOurs() {
-        return isOurs()
+        return found() === 'ours'
+      },
+      get isTakenOver() {
+        return found() === 'another'
       },
       close() {
         server.close()
-        if (isOurs()) rmSync(path, { force: true })
+        if (found() === 'ours') rmSync(path, { force: true })
       },
     }
   } catch (error) {
@@ -59,8 +65,11 @@ export async function listen(path: string, accept: (socket: Socket) => void): Pr
 }
 
 function checkDirectory(directory: string): void {
-  const stat = lstatSync(directory)
   const uid = process.getuid?.() ?? 0
+  const before = lstatSync(directory)
+  const isUntouched = before.isDirectory() && before.uid === uid && (before.mode & 0o022) === 0
+  if (isUntouched && readdirSync(directory).length === 0) chmodSync(directory, 0o700)
+  const stat = lstatSync(directory)
   if (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0) return
   const fault = stat.isDirectory()
     ? `it has uid ${stat.uid} and mode ${(stat.mode & 0o7777).toString(8)}`

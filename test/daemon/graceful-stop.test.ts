@@ -1,20 +1,13 @@
 import { spawn } from 'node:child_process'
 import { closeSync, existsSync, openSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, stubNode } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
+import { freePort } from '../rig/free-port.ts'
 import { PLEXUS } from '../rig/plexus.ts'
 import { atEnd } from '../rig/teardown.ts'
 import { spec } from '../spec.ts'
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof address === 'object' ? (address?.port ?? 0) : 0
-}
 
 spec('the end of a daemon', (it) => {
   it('SIGTERM: not ready, nothing new, what is under way is finished, then 0', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused, stubNode } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
+import { freePort } from '../rig/free-port.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { atEnd } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
@@ -144,6 +145,27 @@ spec('readiness of the daemon', (it) => {
     assert.ok(performance.now() - start < 15_000)
     assert.is((await daemon.get('/healthz')).status, 200)
     assert.is(await daemon.stop(), 0)
+  })
+
+  it('a daemon that takes over has the port as soon as it serves, while the old one still runs', async () => {
+    const node = await stubNode()
+    const metricsAddress = `127.0.0.1:${await freePort()}`
+    const { start } = installDaemon(node, { conf: { metricsAddress } })
+    const old = await start()
+    const next = await start()
+    await eventually(() =>
+      assert.ok(old.log().some(({ msg }) => String(msg).startsWith('another daemon has taken over'))),
+    )
+    // What is held up cannot be who answers.
+    old.kill('SIGSTOP')
+    await eventually(async () => {
+      const answer = await fetch(`http://${metricsAddress}/readyz`, { signal: AbortSignal.timeout(2000) })
+      assert.is(answer.status, 200)
+    }, 20_000)
+    old.kill('SIGCONT')
+    assert.is(await old.stop(), 0)
+    assert.is((await fetch(`http://${metricsAddress}/healthz`)).status, 200)
+    assert.is(await next.stop(), 0)
   })
 
   it('a port that is taken is told and waited for, an address that cannot be had ends the start', async () => {

@@ -97,6 +97,23 @@ spec('the socket and its directory', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
+  it('an empty directory of root is closed to others, as the kubelet has made it; one that others could write is not', async () => {
+    const node = await stubNode()
+    const { shim: executable, socket, start } = installDaemon(node)
+    const directory = dirname(socket)
+    const modeOf = (): number => lstatSync(directory).mode & 0o7777
+    chmodSync(directory, 0o775)
+    assert.match(await refusalOf(start), 'with mode 0700, it has uid 0 and mode 775')
+    assert.is(modeOf(), 0o775)
+    chmodSync(directory, 0o755)
+    const daemon = await start()
+    assert.is(modeOf(), 0o700)
+    const pod = await node.pod()
+    assertAdded(await pod.run('ADD', { executable }))
+    assertDone(await pod.run('DEL', { executable }))
+    assert.is(await daemon.stop(), 0)
+  })
+
   it('the socket of a daemon that was killed is replaced, and nobody waits for it', async () => {
     const node = await stubNode()
     const { shim: executable, socket, start } = installDaemon(node)
