@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused } from '../plugin/stub-node.ts'
 import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
-import { type DeployedObject, deployedObject, deployedObjects } from '../rig/deployment.ts'
+import { asOfTestServer, type DeployedObject, deployedObject, deployedObjects } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { nad, pod as podManifest } from '../rig/manifests.ts'
@@ -68,7 +68,7 @@ spec('the access rights in deploy/', (it) => {
   it.after(() => api.close())
 
   it('the API server takes every manifest, on trial first, and a second time without a change', async () => {
-    const objects = deployedObjects()
+    const objects = deployedObjects().map(asOfTestServer)
     assert.is(objects.length > 0, true)
     for (const object of objects) await apply(object, '&force=true&dryRun=All')
     assert.is((await api.call('GET', `${ACCOUNTS}/plexus`)).status, 404)

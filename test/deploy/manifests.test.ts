@@ -37,6 +37,7 @@ spec('deploy/', (it) => {
       'ClusterRoleBinding /plexus',
       'ConfigMap kube-system/plexus',
       'CustomResourceDefinition /network-attachment-definitions.k8s.cni.cncf.io',
+      'DaemonSet kube-system/plexus',
       'ServiceAccount kube-system/plexus',
     ])
   })
