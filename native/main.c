@@ -240,7 +240,12 @@ static int run_request(void) {
   run_errands(&session);
 }
 
-static int start_agent(void) {
+/* In a container the node's file system is not the process's own: it becomes so. */
+static int start_agent(const char *root) {
+  if (root != NULL && (chroot(root) != 0 || chdir("/") != 0)) {
+    warn(join("the node's root ", root, " cannot be entered: ", strerror(errno), NULL));
+    return 1;
+  }
   Fault fault = read_config(&session.config);
   if (fault.message != NULL) {
     warn(fault.message);
@@ -256,7 +261,7 @@ static int start_agent(void) {
 
 static int print_usage(void) {
   static const char text[] = "plexus " PLEXUS_VERSION " is a CNI plugin: a container runtime starts it with CNI_COMMAND set.\n"
-                             "usage: plexus --version | --agent\n";
+                             "usage: plexus --version | --agent [ROOT]\n";
   write_stderr((Slice){(const uint8_t *)text, sizeof text - 1});
   return 2;
 }
@@ -271,7 +276,7 @@ int main(int count, char **arguments) {
     write_stdout(slice_of("plexus " PLEXUS_VERSION "\n"));
     return 0;
   }
-  if (count == 2 && strcmp(arguments[1], "--agent") == 0) return start_agent();
+  if ((count == 2 || count == 3) && strcmp(arguments[1], "--agent") == 0) return start_agent(arguments[2]);
   if (count > 1) return print_usage();
   session.container_id = variable("CNI_CONTAINERID");
   session.if_name = variable("CNI_IFNAME");

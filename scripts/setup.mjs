@@ -1,7 +1,7 @@
 // Makes a fresh checkout ready for `npm test`, `npm run test:cluster`, `npm run test:runtime`, `npm run demo`,
-// `npm run bench`, `npm run check` or `npm run build:binary`, and is done in a moment when nothing is missing. Plain
-// JavaScript without dependencies: it runs with the system's Node.js (18 or newer), before node_modules/ exists.
-// Writes to stderr only.
+// `npm run bench`, `npm run check`, `npm run build:binary` or `npm run build:image`, and is done in a moment when
+// nothing is missing. Plain JavaScript without dependencies: it runs with the system's Node.js (18 or newer), before
+// node_modules/ exists. Writes to stderr only.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -49,6 +49,7 @@ const PURPOSES = {
   ],
   check: [],
   binary: [],
+  image: ['gcc', 'musl-tools', 'libc6-dev'],
 }
 
 const PROGRAM_DIRS = [
@@ -68,7 +69,7 @@ if (purpose === undefined || !Object.hasOwn(PURPOSES, purpose)) {
 
 installModules()
 installPackages(PURPOSES[purpose])
-if (!['check', 'binary'].includes(purpose)) buildBundle()
+if (!['check', 'binary', 'image'].includes(purpose)) buildBundle()
 if (['cluster', 'runtime'].includes(purpose)) provideKubeApiserver()
 
 function say(line) {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { connect, Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { openConnection } from '../../src/executor/connection.ts'
@@ -12,6 +13,7 @@ import { assertAdded, assertDone, type StubNode, stubNode } from '../plugin/stub
 import { eventually, installDaemon } from '../rig/daemon.ts'
 import { journalFiles, leases } from '../rig/state-files.ts'
 import { atEnd } from '../rig/teardown.ts'
+import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const SOON = { conf: { errandInterval: 0.2 } }
@@ -22,9 +24,18 @@ interface Agent {
   stderr(): string
 }
 
-/** Starts `plexus --agent` on the node, without the mark of the test run. */
-function startAgent(node: StubNode, executable: string): Agent {
-  const child = spawn('nsenter', [`--net=${node.host.path}`, executable, '--agent'], {
+/** Shows the node at `$1` and hides the folder `$2` of it; then becomes the agent `$3`, whose root is `$1`. */
+const IN_CONTAINER = 'mount --rbind / "$1" && mount -t tmpfs none "$2" && exec "$1$3" --agent "$1"'
+
+/** Starts `plexus --agent` on the node, or as a container has it, without the mark of the test run. */
+function startAgent(node: StubNode, executable: string, isInContainer = false): Agent {
+  const command = isInContainer
+    ? [
+        ...['unshare', '--mount', 'sh', '-c', IN_CONTAINER, 'sh'],
+        ...[tempDir('root'), dirname(dirname(executable)), executable],
+      ]
+    : [executable, '--agent']
+  const child = spawn('nsenter', [`--net=${node.host.path}`, ...command], {
     env: { CNI_PATH: node.binDir, PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
@@ -80,6 +91,20 @@ spec('an agent', (it) => {
     assert.equal(leases(node.leaseDir), [])
     await endAgent(agent)
     await eventually(async () => assert.is(await connected(daemon), 0))
+    assert.is(await daemon.stop(), 0)
+    assert.is(agent.stderr(), '')
+  })
+
+  it('in a container: makes the node its root, where it finds its settings, the daemon and the plugins', async () => {
+    const node = await stubNode({ delAttempts: 1 })
+    const { shim: executable, start } = installDaemon(node, SOON)
+    const daemon = await start()
+    await failedPods(node, executable, 1)
+    node.behave(node.alpha, {})
+    const agent = startAgent(node, executable, true)
+    await eventually(() => assert.equal(journalFiles(node.stateDir), []), 15_000)
+    assert.equal(leases(node.leaseDir), [])
+    await endAgent(agent)
     assert.is(await daemon.stop(), 0)
     assert.is(agent.stderr(), '')
   })
