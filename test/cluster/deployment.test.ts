@@ -1,5 +1,10 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import * as assert from 'uvu/assert'
+import { parseAllDocuments, stringify } from 'yaml'
 import { eventually } from '../rig/daemon.ts'
+import { unpackedPackages } from '../rig/debian-packages.ts'
 import {
   asOfTestServer,
   type DeployedObject,
@@ -8,6 +13,8 @@ import {
   overlays,
 } from '../rig/deployment.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
+import { ROOT } from '../rig/plexus.ts'
+import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const AGENT = 'deploy/components/agent'
@@ -23,6 +30,49 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
   DaemonSet: '/apis/apps/v1/namespaces/kube-system/daemonsets',
 }
+
+/** By what an object is compared with another. */
+function named(objects: readonly DeployedObject[]): Record<string, DeployedObject> {
+  return Object.fromEntries(objects.map((object) => [`${object.kind} ${object.metadata.name}`, object]))
+}
+
+spec('deploy/ and its overlays in kubectl', (it) => {
+  let kubectl: string
+  const kustomize = (folder: string): DeployedObject[] => {
+    const text = execFileSync(kubectl, ['kustomize', folder], { encoding: 'utf8', timeout: 60_000 })
+    return parseAllDocuments(text).map((document) => document.toJS() as DeployedObject)
+  }
+
+  it.before(async () => {
+    const packages = ['kubernetes-client'] as const
+    const root = await unpackedPackages({ packages, suite: 'sid', has: 'usr/bin/kubectl' })
+    kubectl = join(root, 'usr/bin/kubectl')
+  })
+
+  it('kustomize makes of each folder what all other tests look at', () => {
+    for (const folder of ['deploy', 'crds', 'deploy/base', ...overlays()])
+      assert.equal(named(kustomize(join(ROOT, folder))), named(deployedObjects(folder)), folder)
+  })
+
+  it('another image, and the agent, in an overlay of one’s own', () => {
+    const folder = join(tempDir('overlay'), 'mine')
+    mkdirSync(folder)
+    const at = (path: string): string => relative(folder, join(ROOT, path))
+    const kustomization = {
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      resources: [at('deploy/overlays/k3s')],
+      components: [at(AGENT)],
+      images: [{ name: 'localhost/plexus', newName: 'registry.example.com/plexus', newTag: '1.2.3' }],
+    }
+    writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization))
+    const images = kustomize(folder).flatMap(({ kind, spec: set }) => {
+      const { initContainers = [], containers = [] } = kind === 'DaemonSet' ? set.template.spec : {}
+      return [...initContainers, ...containers].map(({ image }) => image)
+    })
+    assert.equal(images, Array(4).fill('registry.example.com/plexus:1.2.3'))
+  })
+})
 
 spec('deploy/ and its overlays at a real API server', (it) => {
   let api: KubeApiserver
