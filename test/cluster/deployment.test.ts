@@ -44,7 +44,7 @@ spec('deploy/ and its overlays in kubectl', (it) => {
   }
 
   it.before(async () => {
-    const packages = ['kubernetes-client'] as const
+    const packages = ['kubectl'] as const
     const root = await unpackedPackages({ packages, suite: 'sid', has: 'usr/bin/kubectl' })
     kubectl = join(root, 'usr/bin/kubectl')
   })
@@ -80,7 +80,7 @@ spec('deploy/ and its overlays at a real API server', (it) => {
   const apply = (object: DeployedObject, query: string): ReturnType<KubeApiserver['call']> =>
     api.call(
       'PATCH',
-      `${PATHS[object.kind] ?? object.kind}/${object.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict${query}`,
+      `${PATHS[object.kind] ?? '/apis/unknown'}/${object.metadata.name}?fieldManager=test&force=true&fieldValidation=Strict${query}`,
       object,
       { contentType: 'application/apply-patch+yaml' },
     )
