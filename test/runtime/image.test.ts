@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { promisify } from 'node:util'
@@ -25,11 +25,12 @@ const DEFAULT_CAPABILITIES = [
   ...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP'],
   ...['SETPCAP', 'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
 ]
-/** `/etc` and `/opt` are the machine's own in an enclosure; these are laid over them. */
+/** `/etc` and `/opt` are the machine's own in an enclosure; these are laid over them, `/opt` from a disk. */
 const OWN_FOLDERS = [
   'mkdir /run/etc /run/work',
   'mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work none /etc',
-  'mount -t tmpfs -o mode=755 tmpfs /opt',
+  // What is written in memory would count among the container's.
+  'mount --bind "$1" /opt',
 ].join(' && ')
 
 // biome-ignore lint/suspicious/noExplicitAny: parts of a DaemonSet and of an image, looked at by tests.
@@ -102,7 +103,7 @@ async function imageNode(archive: string): Promise<ImageNode> {
       ...['[grpc]', `address = "${socket}"`, ''],
     ].join('\n'),
   )
-  await run('sh', ['-c', OWN_FOLDERS])
+  await run('sh', ['-c', OWN_FOLDERS, 'sh', tempDir('opt')])
   const logFile = join(dir, 'containerd.log')
   const containerd: EnclosedProcess = await enclosure.start(
     'containerd',
@@ -166,9 +167,10 @@ async function imageNode(archive: string): Promise<ImageNode> {
     async pidOf(id) {
       const line = (await ctr('tasks', 'list')).split('\n').find((one) => one.startsWith(`${id} `))
       const inside = line?.split(/ +/)[1]
-      // Processes have another number in the enclosure.
-      const pids = await execFileAsync('sh', ['-c', `grep -l "^NSpid:.*\t${inside}\t1$" /proc/[0-9]*/status`])
-      return Number(/\d+/.exec(pids.stdout)?.[0])
+      // In the enclosure a process has another number, which other enclosures have as well.
+      const found = readdirSync('/proc').find((pid) => isProcess(pid, `\t${inside}\t1\n`))
+      assert.ok(found !== undefined, `no process has number ${inside}`)
+      return Number(found)
     },
     log: (id) => (existsSync(join(dir, `${id}.log`)) ? readFileSync(join(dir, `${id}.log`), 'utf8') : ''),
     async stop(id) {
@@ -187,6 +189,21 @@ async function imageNode(archive: string): Promise<ImageNode> {
     async close() {
       await containerd.end('SIGTERM')
     },
+  }
+}
+
+/** Whether it is one of our containers' first processes, with these last numbers. */
+function isProcess(pid: string, numbers: string): boolean {
+  if (!/^\d+$/.test(pid)) return false
+  try {
+    const isOurs = readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('/usr/lib/plexus/dist/')
+    return (
+      isOurs &&
+      /^NSpid:.*\n/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0].endsWith(numbers) === true
+    )
+  } catch {
+    // It has ended meanwhile.
+    return false
   }
 }
 
@@ -306,9 +323,9 @@ spec('the image', (it) => {
     // The one that takes over runs beside it for a while, as with maxSurge.
     const next = await node.start('daemon', 'next')
     await eventually(() => assert.match(node.log(next), 'daemon is ready'), 30_000)
-    await eventually(() => assert.match(node.log(daemon), 'another daemon has taken over'))
+    await eventually(() => assert.match(node.log(daemon), 'another daemon has taken over'), 20_000)
     assert.is(await node.stop(daemon), 0)
-    await eventually(ready)
+    await eventually(ready, 20_000)
     await add('second')
     for (const id of ['first', 'second']) {
       await call('DEL', id)
@@ -318,7 +335,7 @@ spec('the image', (it) => {
 
     const keeper = await node.start('keep-shim')
     await run('rm', ['/opt/cni/bin/plexus'])
-    await eventually(() => assert.ok(existsSync(inBin('plexus'))), 10_000)
+    await eventually(() => assert.ok(existsSync(inBin('plexus'))), 30_000)
     await node.stop(keeper)
     assert.is(await node.stop(next), 0)
     assert.ok(existsSync(join(node.enclosure.root, 'etc/cni/net.d/00-plexus.conflist')))
@@ -330,6 +347,6 @@ async function eventuallyGet(get: () => Promise<string>): Promise<string> {
   let got = ''
   await eventually(async () => {
     got = await get()
-  })
+  }, 20_000)
   return got
 }
