@@ -319,6 +319,15 @@ spec('the image', (it) => {
     assert.is(await node.stop(daemon), 0)
     await eventually(ready, 20_000)
     await add('second')
+    // CIS asks for 600 of conf files and for root as their owner.
+    const own = '/etc/cni/net.d/00-plexus.conflist /opt/cni/bin/plexus.shim /run/plexus /var/lib/cni/plexus/*'
+    const found = await run('sh', ['-c', `find ${own} -printf '%m %U:%G %y %p\\n'`])
+    const entries = found.trim().split('\n')
+    assert.ok(entries.length > 8, found)
+    assert.equal(
+      entries.filter((entry) => !/^(600 0:0 [fs]|700 0:0 d) /.test(entry)),
+      [],
+    )
     for (const id of ['first', 'second']) {
       await call('DEL', id)
       await run('ip', ['netns', 'del', id])
