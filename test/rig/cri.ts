@@ -13,7 +13,7 @@ export interface CriClient {
 }
 
 /** Connects to a runtime's socket with its first call; each call has a bound of `limitMs`. */
-export function criClient(socket: string, limitMs = 60_000): CriClient {
+export function criClient(socket: string, limitMs = 240_000): CriClient {
   const definition = loadSync(PROTO, { keepCase: true, longs: String, enums: String, defaults: true })
   const { runtime } = loadPackageDefinition(definition) as unknown as {
     runtime: { v1: { RuntimeService: ServiceClientConstructor } }

@@ -1,9 +1,8 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
 import { packageVersion } from '../../src/cli/installation.ts'
 import { eventually } from '../rig/daemon.ts'
@@ -17,7 +16,6 @@ import { singleFile } from '../rig/single-file.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
-const execFileAsync = promisify(execFile)
 const OVERLAY = 'deploy/overlays/kubeadm'
 const IMAGE = `localhost/plexus:${packageVersion()}`
 /** What ctr gives a container unless it is told not to. */
@@ -25,11 +23,12 @@ const DEFAULT_CAPABILITIES = [
   ...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP'],
   ...['SETPCAP', 'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
 ]
-/** `/etc` and `/opt` are the machine's own in an enclosure; these are laid over them. */
+/** `/etc` and `/opt` are the machine's own in an enclosure; these are laid over them, `/opt` from a disk. */
 const OWN_FOLDERS = [
   'mkdir /run/etc /run/work',
   'mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work none /etc',
-  'mount -t tmpfs -o mode=755 tmpfs /opt',
+  // What is written in memory would count among the container's.
+  'mount --bind "$1" /opt',
 ].join(' && ')
 
 // biome-ignore lint/suspicious/noExplicitAny: parts of a DaemonSet and of an image, looked at by tests.
@@ -61,7 +60,7 @@ interface ImageNode {
   readonly host: Netns
   readonly enclosure: Enclosure
   /** Runs a program on the node. */
-  run(command: string, args?: readonly string[], options?: { readonly input?: string }): Promise<string>
+  readonly run: Enclosure['run']
   /** Starts a container as the DaemonSet says; gives its id. */
   start(container: string, id?: string): Promise<string>
   /** Runs one to its end; gives what it printed, rejects when it fails. */
@@ -83,8 +82,7 @@ async function imageNode(archive: string): Promise<ImageNode> {
   const { initContainers, containers, volumes } = template.spec as Parsed
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
-  const run: ImageNode['run'] = (command, args = [], { input } = {}) =>
-    enclosure.run(command, args, { env, ...(input === undefined ? {} : { stdin: input }) })
+  const { run } = enclosure
   const socket = join(dir, 'containerd.sock')
   const ctr = (...args: readonly string[]): Promise<string> =>
     run('ctr', ['--address', socket, '--namespace', 'k8s.io', ...args])
@@ -97,7 +95,7 @@ async function imageNode(archive: string): Promise<ImageNode> {
       ...['[grpc]', `address = "${socket}"`, ''],
     ].join('\n'),
   )
-  await run('sh', ['-c', OWN_FOLDERS])
+  await run('sh', ['-c', OWN_FOLDERS, 'sh', tempDir('opt')])
   const logFile = join(dir, 'containerd.log')
   const containerd: EnclosedProcess = await enclosure.start(
     'containerd',
@@ -175,7 +173,7 @@ async function imageNode(archive: string): Promise<ImageNode> {
       )
       const status = await ctr('tasks', 'delete', id).then(
         () => 0,
-        (error: { code: number }) => error.code,
+        ({ cause }: { cause: { code: number } }) => cause.code,
       )
       await ctr('containers', 'delete', id)
       return status
@@ -260,7 +258,7 @@ spec('the image', (it) => {
     await run('mkdir', ['/etc/cni/net.d'])
     await run('sh', ['-c', `cp ${debianPlugins()}/bridge ${debianPlugins()}/host-local /opt/cni/bin/`])
     const network = bridge('cluster-net', 'cluster0', '10.77.1.0/24')
-    await run('sh', ['-c', 'cat >/etc/cni/net.d/10-cluster.conf'], { input: JSON.stringify(network) })
+    await run('sh', ['-c', 'cat >/etc/cni/net.d/10-cluster.conf'], { stdin: JSON.stringify(network) })
 
     await node.complete('install')
     const inBin = (name: string): string => join(node.enclosure.root, 'opt/cni/bin', name)
@@ -303,8 +301,8 @@ spec('the image', (it) => {
         CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=rich',
       }
       const words = Object.entries(variables).map(([key, value]) => `${key}=${value}`)
-      const input = JSON.stringify({ ...plugins[0], name, cniVersion })
-      return await run('env', [...words, '/opt/cni/bin/plexus'], { input })
+      const stdin = JSON.stringify({ ...plugins[0], name, cniVersion })
+      return await run('env', [...words, '/opt/cni/bin/plexus'], { stdin })
     }
     const add = async (id: string): Promise<void> => {
       await run('ip', ['netns', 'add', id])
@@ -321,6 +319,15 @@ spec('the image', (it) => {
     assert.is(await node.stop(daemon), 0)
     await eventually(ready, 20_000)
     await add('second')
+    // CIS asks for 600 of conf files and for root as their owner.
+    const own = '/etc/cni/net.d/00-plexus.conflist /opt/cni/bin/plexus.shim /run/plexus /var/lib/cni/plexus/*'
+    const found = await run('sh', ['-c', `find ${own} -printf '%m %U:%G %y %p\\n'`])
+    const entries = found.trim().split('\n')
+    assert.ok(entries.length > 8, found)
+    assert.equal(
+      entries.filter((entry) => !/^(600 0:0 [fs]|700 0:0 d) /.test(entry)),
+      [],
+    )
     for (const id of ['first', 'second']) {
       await call('DEL', id)
       await run('ip', ['netns', 'del', id])

@@ -114,7 +114,8 @@ spec('pod sandboxes', (it) => {
     })
 
     it(`${release}: ${AT_ONCE} are made and removed at once`, async () => {
-      const node = await runtimeNode(release)
+      // A busy machine is no reason to fail.
+      const node = await runtimeNode(release, { conf: { addTimeout: 240 } })
       const daemon = await node.up()
       const pods = Array.from({ length: AT_ONCE }, (_, number) =>
         node.writePod({ name: `pod-${number}`, ...(number % 2 === 0 ? {} : { networks: 'data' }) }),
