@@ -60,12 +60,14 @@ export interface EnclosedProcess {
   end(signal: NodeJS.Signals): Promise<void>
 }
 
+const CGROUP_PREFIX = 'plexus-test-'
 let count = 0
 
 /** Makes an {@link Enclosure} whose network is that of `host`. */
 export async function createEnclosure(host: Netns): Promise<Enclosure> {
+  if (count === 0) sweepDead()
   count += 1
-  const cgroup = `plexus-test-${process.pid}-${count}`
+  const cgroup = `${CGROUP_PREFIX}${process.pid}-${count}`
   const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
   const args = [...namespaces, '/bin/sh', '-c', FIRST_PROCESS]
   const holder = spawn(...enterNetns(host.path, 'unshare', args), {
@@ -163,16 +165,33 @@ async function onlyChild(parent: ChildProcess): Promise<number> {
   throw new Error(`${parent.spawnfile} has started nothing`)
 }
 
+/** What a killed test process has left, which is cgroups and no process. */
+function sweepDead(): void {
+  const names = cgroupRoots()
+    .flatMap((root) => readdirSync(root))
+    .filter((name) => name.startsWith(CGROUP_PREFIX))
+  for (const name of new Set(names)) {
+    if (!isAlive(Number.parseInt(name.slice(CGROUP_PREFIX.length), 10))) removeCgroups(name)
+  }
+}
+
 /** Removes the cgroups of a name; a killed process leaves its own a moment later. */
 function removeCgroups(name: string): void {
-  const controllers = existsSync('/sys/fs/cgroup') ? readdirSync('/sys/fs/cgroup') : []
-  const parents = ['', ...controllers].map((controller) => join('/sys/fs/cgroup', controller, name))
-  for (const path of parents.filter((parent) => existsSync(parent))) {
+  for (const path of cgroupRoots().map((root) => join(root, name))) {
     const end = Date.now() + 5000
-    while (!removeCgroup(path) && Date.now() < end)
+    while (existsSync(path) && !removeCgroup(path) && Date.now() < end)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     if (existsSync(path)) throw new Error(`cgroup ${path} is in use`)
   }
+}
+
+/** Where cgroups are: the one hierarchy of version 2, or one for each controller. */
+function cgroupRoots(): string[] {
+  const top = '/sys/fs/cgroup'
+  if (!existsSync(top)) return []
+  if (existsSync(join(top, 'cgroup.controllers'))) return [top]
+  const folders = readdirSync(top, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  return folders.map(({ name }) => join(top, name))
 }
 
 function removeCgroup(path: string): boolean {
