@@ -53,7 +53,10 @@ plexus --help lists the commands.
   const command = args.find((word) => COMMANDS.includes(word))
   const title = command === undefined ? programName() : `${programName()} ${command}`
   try {
-    if (args[0] === '__complete') return await printCompletion(args.slice(1))
+    if (args[0] === '__complete') {
+      process.stdout.write(await completeLine(args.slice(1)))
+      return
+    }
     process.exitCode = await runCommand(args)
   } catch (error) {
     if (isUsageError(error)) {
@@ -78,34 +81,30 @@ function programName(): string {
   return process.env.PLEXUS_PROGRAM || 'plexus'
 }
 
-/** For the scripts of `plexus completion`, and for kubectl. */
-async function printCompletion(words: readonly string[]): Promise<void> {
+/** What `plexus __complete WORD…` prints for the scripts of `plexus completion`, and for kubectl. */
+export async function completeLine(words: readonly string[]): Promise<string> {
   const { completeWords, formatCompletion } = await import('./completion.ts')
   const { completionNames } = await import('./completion-names.ts')
   const completion = await completeWords(words, {
-    help: (command) =>
-      commandLine(command === undefined ? [] : [command], () => undefined)
-        .wrap(null)
-        .getHelp(),
+    help: (commands) => commandLine(commands).parser.wrap(null).getHelp(),
     names: (what, before) => completionNames(what, before, process.env),
   })
-  process.stdout.write(formatCompletion(completion))
+  return formatCompletion(completion)
 }
 
 async function runCommand(args: readonly string[]): Promise<number> {
-  let exitCode: number = ExitCode.good
-  await commandLine(args, (code) => {
-    exitCode = code
-  }).parseAsync()
-  return exitCode
+  const { parser, exitCode } = commandLine(args)
+  await parser.parseAsync()
+  return exitCode()
 }
 
-/** @param ended Told the exit code of the command. */
-function commandLine(args: readonly string[], ended: (exitCode: number) => void) {
+/** The parser of all commands, and the exit code of the one that it has run. */
+function commandLine(args: readonly string[]) {
+  let exitCode: number = ExitCode.good
   const write = (text: string): void => void process.stdout.write(text)
   const style = terminalStyler
   // yargs loses a positional `-`.
-  return yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
+  const parser = yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
     .scriptName(programName())
     .locale('en')
     .updateStrings(STRINGS)
@@ -118,7 +117,7 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
       async ({ stateDir, manifests, kubeconfig, context, output: format }) => {
         assertOneSource(manifests, { kubeconfig, context })
         const { list } = await import('./list.ts')
-        ended(await list({ stateDir, manifests, kubeconfig, context, format, style, write }))
+        exitCode = await list({ stateDir, manifests, kubeconfig, context, format, style, write })
       },
     )
     .command(
@@ -132,7 +131,7 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
         assertOneSource(manifests, { kubeconfig, context })
         const { show } = await import('./show.ts')
         const pod = parsePodName(name)
-        ended(await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write }))
+        exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
       },
     )
     .command(
@@ -156,14 +155,12 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
         const cluster = { kubeconfig, context }
         assertOneSource(manifests, cluster)
         const { map } = await import('./map.ts')
-        ended(
-          await map({
-            pod: pod === undefined ? undefined : parsePodName(pod),
-            source: mapSource(manifests, cluster),
-            ...{ stateDir, manifests, ...cluster, out, format, write },
-            warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
-          }),
-        )
+        exitCode = await map({
+          pod: pod === undefined ? undefined : parsePodName(pod),
+          source: mapSource(manifests, cluster),
+          ...{ stateDir, manifests, ...cluster, out, format, write },
+          warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
+        })
       },
     )
     .command(
@@ -194,20 +191,18 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
           .example('$0 explain --pod telco/upf-0 --kubeconfig /etc/kubernetes/admin.conf', ''),
       async ({ files, pod, conf, manifests, kubeconfig, context, binDir, output: format }) => {
         const { explain } = await import('./explain.ts')
-        ended(
-          await explain({
-            files,
-            manifests,
-            pod: pod === undefined ? undefined : parsePodName(pod),
-            confFile: conf,
-            kubeconfig,
-            context,
-            binDirs: binDir,
-            format,
-            style,
-            write,
-          }),
-        )
+        exitCode = await explain({
+          files,
+          manifests,
+          pod: pod === undefined ? undefined : parsePodName(pod),
+          confFile: conf,
+          kubeconfig,
+          context,
+          binDirs: binDir,
+          format,
+          style,
+          write,
+        })
       },
     )
     .command(
@@ -226,7 +221,7 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
           .example('helm template . | $0 validate -', ''),
       async ({ files, output: format }) => {
         const { validate } = await import('./validate.ts')
-        ended(await validate({ paths: files, format, style, write }))
+        exitCode = await validate({ paths: files, format, style, write })
       },
     )
     .command(
@@ -253,7 +248,7 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
           }),
       async ({ binDir, stateDir, manifests, pictures }) => {
         const { runDemo } = await import('./demo.ts')
-        ended(await runDemo({ binDirs: binDir, stateDir, manifests, pictures }))
+        exitCode = await runDemo({ binDirs: binDir, stateDir, manifests, pictures })
       },
     )
     .command(
@@ -294,6 +289,7 @@ function commandLine(args: readonly string[], ended: (exitCode: number) => void)
     .fail((message, error) => {
       throw error ?? new UsageError(message)
     })
+  return { parser, exitCode: () => exitCode }
 }
 
 function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("stateDir" of the net-conf)') {
