@@ -86,25 +86,29 @@ export async function completeLine(words: readonly string[]): Promise<string> {
   const { completeWords, formatCompletion } = await import('./completion.ts')
   const { completionNames } = await import('./completion-names.ts')
   const completion = await completeWords(words, {
-    help: (commands) => commandLine(commands).parser.wrap(null).getHelp(),
+    help: (commands) =>
+      commandLine(commands, () => undefined)
+        .wrap(null)
+        .getHelp(),
     names: (what, before) => completionNames(what, before, process.env),
   })
   return formatCompletion(completion)
 }
 
 async function runCommand(args: readonly string[]): Promise<number> {
-  const { parser, exitCode } = commandLine(args)
-  await parser.parseAsync()
-  return exitCode()
+  let exitCode: number = ExitCode.good
+  await commandLine(args, (code) => {
+    exitCode = code
+  }).parseAsync()
+  return exitCode
 }
 
-/** The parser of all commands, and the exit code of the one that it has run. */
-function commandLine(args: readonly string[]) {
-  let exitCode: number = ExitCode.good
+/** @param ended Told the exit code of the command. */
+function commandLine(args: readonly string[], ended: (exitCode: number) => void) {
   const write = (text: string): void => void process.stdout.write(text)
   const style = terminalStyler
   // yargs loses a positional `-`.
-  const parser = yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
+  return yargs(args.map((arg) => (arg === '-' ? STDIN : arg)))
     .scriptName(programName())
     .locale('en')
     .updateStrings(STRINGS)
@@ -117,7 +121,7 @@ function commandLine(args: readonly string[]) {
       async ({ stateDir, manifests, kubeconfig, context, output: format }) => {
         assertOneSource(manifests, { kubeconfig, context })
         const { list } = await import('./list.ts')
-        exitCode = await list({ stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await list({ stateDir, manifests, kubeconfig, context, format, style, write }))
       },
     )
     .command(
@@ -131,7 +135,7 @@ function commandLine(args: readonly string[]) {
         assertOneSource(manifests, { kubeconfig, context })
         const { show } = await import('./show.ts')
         const pod = parsePodName(name)
-        exitCode = await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write })
+        ended(await show({ pod, stateDir, manifests, kubeconfig, context, format, style, write }))
       },
     )
     .command(
@@ -155,12 +159,14 @@ function commandLine(args: readonly string[]) {
         const cluster = { kubeconfig, context }
         assertOneSource(manifests, cluster)
         const { map } = await import('./map.ts')
-        exitCode = await map({
-          pod: pod === undefined ? undefined : parsePodName(pod),
-          source: mapSource(manifests, cluster),
-          ...{ stateDir, manifests, ...cluster, out, format, write },
-          warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
-        })
+        ended(
+          await map({
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            source: mapSource(manifests, cluster),
+            ...{ stateDir, manifests, ...cluster, out, format, write },
+            warn: (message) => void process.stderr.write(`plexus map: ${printable(message)}\n`),
+          }),
+        )
       },
     )
     .command(
@@ -191,18 +197,20 @@ function commandLine(args: readonly string[]) {
           .example('$0 explain --pod telco/upf-0 --kubeconfig /etc/kubernetes/admin.conf', ''),
       async ({ files, pod, conf, manifests, kubeconfig, context, binDir, output: format }) => {
         const { explain } = await import('./explain.ts')
-        exitCode = await explain({
-          files,
-          manifests,
-          pod: pod === undefined ? undefined : parsePodName(pod),
-          confFile: conf,
-          kubeconfig,
-          context,
-          binDirs: binDir,
-          format,
-          style,
-          write,
-        })
+        ended(
+          await explain({
+            files,
+            manifests,
+            pod: pod === undefined ? undefined : parsePodName(pod),
+            confFile: conf,
+            kubeconfig,
+            context,
+            binDirs: binDir,
+            format,
+            style,
+            write,
+          }),
+        )
       },
     )
     .command(
@@ -221,7 +229,7 @@ function commandLine(args: readonly string[]) {
           .example('helm template . | $0 validate -', ''),
       async ({ files, output: format }) => {
         const { validate } = await import('./validate.ts')
-        exitCode = await validate({ paths: files, format, style, write })
+        ended(await validate({ paths: files, format, style, write }))
       },
     )
     .command(
@@ -248,7 +256,7 @@ function commandLine(args: readonly string[]) {
           }),
       async ({ binDir, stateDir, manifests, pictures }) => {
         const { runDemo } = await import('./demo.ts')
-        exitCode = await runDemo({ binDirs: binDir, stateDir, manifests, pictures })
+        ended(await runDemo({ binDirs: binDir, stateDir, manifests, pictures }))
       },
     )
     .command(
@@ -289,7 +297,6 @@ function commandLine(args: readonly string[]) {
     .fail((message, error) => {
       throw error ?? new UsageError(message)
     })
-  return { parser, exitCode: () => exitCode }
 }
 
 function withFolders<T>(command: Argv<T>, describe = 'Folder of the journal ("stateDir" of the net-conf)') {
