@@ -28,7 +28,7 @@ interface HelpOption {
 }
 
 /** Options and arguments whose value is a folder. */
-const FOLDERS = ['--state-dir', '--manifests', '--bin-dir', '--pictures']
+const FOLDER = /-dir$|^--(?:manifests|pictures)$/
 
 /**
  * Completes a command line from the help of the program, so that nothing can be forgotten here.
@@ -105,7 +105,7 @@ async function completeValue(
   const choices = option?.choices ?? []
   const names = choices.length > 0 ? choices : await sources.names(name, before)
   if (names !== undefined) return { candidates: starting(plain(names), current), files: 'none' }
-  return { candidates: [], files: FOLDERS.includes(name) ? 'folders' : 'any' }
+  return { candidates: [], files: FOLDER.test(name) ? 'folders' : 'any' }
 }
 
 async function completeArgument(
