@@ -63,7 +63,10 @@ plexus --help lists the commands.
   const command = args.find((word) => COMMANDS.includes(word))
   const title = command === undefined ? programName() : `${programName()} ${command}`
   try {
-    if (args[0] === '__complete') return await printCompletion(args.slice(1))
+    if (args[0] === '__complete') {
+      process.stdout.write(await completeLine(args.slice(1)))
+      return
+    }
     process.exitCode = await runCommand(args)
   } catch (error) {
     if (isUsageError(error)) {
@@ -88,18 +91,18 @@ function programName(): string {
   return process.env.PLEXUS_PROGRAM || 'plexus'
 }
 
-/** For the scripts of `plexus completion`, and for kubectl. */
-async function printCompletion(words: readonly string[]): Promise<void> {
+/** What `plexus __complete WORD…` prints for the scripts of `plexus completion`, and for kubectl. */
+export async function completeLine(words: readonly string[]): Promise<string> {
   const { completeWords, formatCompletion } = await import('./completion.ts')
   const { completionNames } = await import('./completion-names.ts')
   const completion = await completeWords(words, {
-    help: (command) =>
-      commandLine(command === undefined ? [] : [command], () => undefined)
+    help: (commands) =>
+      commandLine(commands, () => undefined)
         .wrap(null)
         .getHelp(),
     names: (what, before) => completionNames(what, before, process.env),
   })
-  process.stdout.write(formatCompletion(completion))
+  return formatCompletion(completion)
 }
 
 async function runCommand(args: readonly string[]): Promise<number> {

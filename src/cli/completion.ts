@@ -12,8 +12,8 @@ interface Candidate {
 
 /** What completion is told of the program and of the place where it runs. */
 export interface CompletionSources {
-  /** The help of a command, of the program itself without one; each entry on one line. */
-  help(command: string | undefined): Promise<string>
+  /** The help of a command, which may be one of another command; each entry on one line. */
+  help(commands: readonly string[]): Promise<string>
   /** Names that an option or argument may have here, such as those of pods; `undefined` when they are no names. */
   names(what: string, words: readonly string[]): Promise<readonly string[] | undefined>
 }
@@ -28,7 +28,7 @@ interface HelpOption {
 }
 
 /** Options and arguments whose value is a folder. */
-const FOLDERS = ['--state-dir', '--manifests', '--bin-dir', '--pictures']
+const FOLDER = /-dir$|^--(?:manifests|pictures)$/
 
 /**
  * Completes a command line from the help of the program, so that nothing can be forgotten here.
@@ -41,10 +41,7 @@ export async function completeWords(
 ): Promise<Completion> {
   const current = words.at(-1) ?? ''
   const before = words.slice(0, -1)
-  const top = await sources.help(undefined)
-  const commands = readCommands(top)
-  const command = before.find((word) => commands.some((each) => each.word === word))
-  const help = command === undefined ? top : await sources.help(command)
+  const { path, given, help, commands } = await findCommand(before, sources)
   const options = readOptions(help)
   const optionOf = (word: string | undefined): HelpOption | undefined =>
     word === undefined ? undefined : options.find(({ names }) => names.includes(word))
@@ -68,8 +65,24 @@ export async function completeWords(
     )
     return { candidates: starting(candidates, current), files: 'none' }
   }
-  if (command === undefined) return { candidates: starting(commands, current), files: 'none' }
-  return await completeArgument(help, current, { before, command, optionOf, sources })
+  if (path.length === 0 || commands.length > 0)
+    return { candidates: starting(commands, current), files: 'none' }
+  return await completeArgument(help, current, { before, given, optionOf, sources })
+}
+
+/** The command that is called, the words after its name, its help, and the commands that it has itself. */
+async function findCommand(words: readonly string[], sources: CompletionSources) {
+  const path: string[] = []
+  let given = words
+  for (;;) {
+    const help = await sources.help(path)
+    const commands = readCommands(help, path)
+    const names = commands.map(({ word }) => word)
+    const word = given.find((each) => names.includes(each))
+    if (word === undefined) return { path, given, help, commands }
+    path.push(word)
+    given = given.slice(given.indexOf(word) + 1)
+  }
 }
 
 /** As a line each, word and description apart by a tab, then the directive; the protocol of Cobra and kubectl. */
@@ -92,7 +105,7 @@ async function completeValue(
   const choices = option?.choices ?? []
   const names = choices.length > 0 ? choices : await sources.names(name, before)
   if (names !== undefined) return { candidates: starting(plain(names), current), files: 'none' }
-  return { candidates: [], files: FOLDERS.includes(name) ? 'folders' : 'any' }
+  return { candidates: [], files: FOLDER.test(name) ? 'folders' : 'any' }
 }
 
 async function completeArgument(
@@ -100,20 +113,19 @@ async function completeArgument(
   current: string,
   line: {
     readonly before: readonly string[]
-    readonly command: string
+    /** Words after the command. */
+    readonly given: readonly string[]
     readonly optionOf: (word: string | undefined) => HelpOption | undefined
     readonly sources: CompletionSources
   },
 ): Promise<Completion> {
-  const { before, command, optionOf, sources } = line
-  const given = before
-    .slice(before.indexOf(command) + 1)
-    .filter(
-      (word, index, rest) => !word.startsWith('-') && (optionOf(rest[index - 1])?.isFlag ?? true),
-    ).length
+  const { before, given, optionOf, sources } = line
+  const count = given.filter(
+    (word, index) => !word.startsWith('-') && (optionOf(given[index - 1])?.isFlag ?? true),
+  ).length
   const positionals = readPositionals(help)
   const last = positionals.at(-1)
-  const positional = positionals[given] ?? (last?.isRepeatable === true ? last : undefined)
+  const positional = positionals[count] ?? (last?.isRepeatable === true ? last : undefined)
   if (positional === undefined) return { candidates: [], files: 'none' }
   const { choices, names } = positional
   const known = choices.length > 0 ? choices : await sources.names(names[0] ?? '', before)
@@ -122,10 +134,12 @@ async function completeArgument(
     : { candidates: starting(plain(known), current), files: 'none' }
 }
 
-function readCommands(help: string): Candidate[] {
+function readCommands(help: string, path: readonly string[]): Candidate[] {
   return section(help, 'Commands').flatMap((line) => {
-    const [, word = '', description = ''] = /^ {2}\S+(?: plexus)? (\S+).*? {2,}(\S.*)$/.exec(line) ?? []
-    return word === '' ? [] : [{ word, description }]
+    const [, usage = '', description = ''] = /^ {2}(\S+(?: \S+)*) {2,}(\S.*)$/.exec(line) ?? []
+    const words = usage.split(' ')
+    const word = words[words.indexOf('plexus') + 1 + path.length]
+    return word === undefined ? [] : [{ word, description }]
   })
 }
 

@@ -265,13 +265,9 @@ function drawLegend({ pods }: NetworkMap, x: number, y: number): Shape[] {
     x += signWidth + textWidth(text, 'note') + 20
   }
   if (interfaces.some(({ hasDefaultRoute }) => hasDefaultRoute)) say('default route', arrow(x, y, 'dim'), 14)
-  for (const [state, text] of [
-    ['planned', 'planned, not running'],
-    ['not attached', 'optional, not attached'],
-  ] as const) {
-    if (!interfaces.some((mapped) => mapped.state === state)) continue
+  if (interfaces.some(({ state }) => state === 'planned')) {
     const box = { x, y: y - 10, width: 20, height: 12, radius: 3 }
-    say(text, { kind: 'rect', ...box, classes: 'chip missing wire' }, 26)
+    say('planned, not running', { kind: 'rect', ...box, classes: 'chip missing wire' }, 26)
   }
   return shapes
 }

@@ -120,7 +120,7 @@ function readStatus(text: string): MappedInterface[] {
   }))
 }
 
-/** Multus writes `gateway` of some networks that have no default route; `default` tells of the rest. */
+/** Gateways of its own default routes, or those that the pod asked for. */
 function hasGateway({ gateway, ...entry }: JsonObject): boolean {
   const requested = entry['default-route']
   return [gateway, requested].some((list) => Array.isArray(list) && list.length > 0)

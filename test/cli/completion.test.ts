@@ -3,6 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import * as assert from 'uvu/assert'
+import { completeLine } from '../../src/cli/cli.ts'
 import { PLEXUS, ROOT, runCli } from '../rig/plexus.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
@@ -11,31 +12,26 @@ import { recordSandbox } from './recorded-sandbox.ts'
 const execute = promisify(execFile)
 const eth0 = { ifName: 'eth0', network: 'cluster', address: '10.0.0.5/24' }
 
-const complete = async (...words: string[]): Promise<string[]> => {
-  const { status, stdout, stderr } = await runCli(['__complete', ...words])
-  assert.equal([status, stderr], [0, ''])
-  return stdout
+/** The words that are offered, and the directive. */
+const complete = async (...words: string[]): Promise<string[]> =>
+  (await completeLine(words))
     .trimEnd()
     .split('\n')
     .map((line) => line.replace(/\t.*/, ''))
-}
 
-/** Runs a shell with `plexus` on its PATH. */
-async function shell(program: string, script: string, cwd?: string): Promise<string> {
+/** What bash would offer for each of several lines as it splits them into words; the last one is being written. */
+async function bash(lines: readonly (readonly string[])[], cwd: string): Promise<string[][]> {
+  const asked = lines.map((words) => {
+    const quoted = ['plexus', ...words].map((word) => `'${word}'`).join(' ')
+    return `COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _plexus; printf '%s\\n' "\${COMPREPLY[@]}"; echo`
+  })
   const env = { PATH: `${dirname(PLEXUS)}:/usr/bin:/bin` }
-  const { stdout } = await execute(program, ['-c', script], { env, cwd: cwd ?? ROOT, timeout: 30_000 })
+  const script = ['source <(plexus completion bash)', ...asked].join('\n')
+  const { stdout } = await execute('bash', ['-c', script], { env, cwd, timeout: 50_000 })
   return stdout
-}
-
-/** What bash would offer for a line as it splits it into words; the last one is being written. */
-async function bash(words: readonly string[], cwd?: string): Promise<string[]> {
-  const quoted = ['plexus', ...words].map((word) => `'${word}'`).join(' ')
-  const stdout = await shell(
-    'bash',
-    `source <(plexus completion bash); COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _plexus; printf '%s\\n' "\${COMPREPLY[@]}"`,
-    cwd,
-  )
-  return stdout.trimEnd().split('\n')
+    .trimEnd()
+    .split('\n\n')
+    .map((block) => block.split('\n').filter((line) => line !== ''))
 }
 
 spec('completion', (it) => {
@@ -118,22 +114,38 @@ spec('completion', (it) => {
     const file = join(folder, 'kubeconfig')
     writeFileSync(file, 'contexts: [{name: prod}, {name: "arn:aws:test"}]')
     assert.equal(await complete('map', '--kubeconfig', file, '--context', ''), ['prod', 'arn:aws:test', ':4'])
-    assert.equal(await bash(['map', '--kubeconfig', file, '--context', 'arn', ':', 'aws', ':', 't']), [
-      'test',
-    ])
+    assert.equal(
+      (await bash([['map', '--kubeconfig', file, '--context', 'arn', ':', 'aws', ':', 't']], folder))[0],
+      ['test'],
+    )
     writeFileSync(file, '{')
     assert.equal(await complete('map', '--kubeconfig', file, '--context', ''), [':4'])
   })
 
   it('bash completes commands, options, values behind "=", and names of files', async () => {
-    assert.equal(await bash(['va']), ['validate'])
-    assert.equal(await bash(['list', '--st']), ['--state-dir'])
-    assert.equal(await bash(['list', '--output', '=', 'j']), ['json'])
-    assert.equal(await bash(['list', '--output', '=']), ['table', 'json', 'yaml'])
-    assert.equal(await bash(['show', '--state-dir', stateDir, 'telco/']), ['telco/upf-0'])
-    assert.equal(await bash(['validate', 'm'], folder), ['manifests', 'my pod.yaml'])
-    assert.equal(await bash(['list', '--state-dir', 'm'], folder), ['manifests'])
-    assert.equal(await bash(['show', 'a/b', '']), [''])
+    const cases: readonly (readonly [words: readonly string[], offered: readonly string[]])[] = [
+      [['va'], ['validate']],
+      [['list', '--st'], ['--state-dir']],
+      [['list', '--output', '=', 'j'], ['json']],
+      [
+        ['list', '--output', '='],
+        ['table', 'json', 'yaml'],
+      ],
+      [['show', '--state-dir', stateDir, 'telco/'], ['telco/upf-0']],
+      [
+        ['validate', 'm'],
+        ['manifests', 'my pod.yaml'],
+      ],
+      [['list', '--state-dir', 'm'], ['manifests']],
+    ]
+    const offered = await bash(
+      cases.map(([words]) => words),
+      folder,
+    )
+    assert.equal(
+      offered,
+      cases.map(([, expected]) => expected),
+    )
   })
 
   it('a shell that is not known is refused with those that are', async () => {
