@@ -140,8 +140,8 @@ export function isClaimed(journal: EngineContext['journal'], netnsId: string, ke
     if (other.containerId === key.containerId) return false
     try {
       const lookup = journal.lookup(other)
-      if (lookup.state === 'absent' || lookup.state === 'newer') return false
-      return readPlannedMeta(lookup.record.planned)?.netnsId === netnsId
+      // Not from its meta: there may be hundreds of records, and to parse JSON takes the most of it.
+      return 'record' in lookup && lookup.record.netnsId === netnsId
     } catch {
       // Its own DEL tells of it.
       return false

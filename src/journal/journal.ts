@@ -218,7 +218,7 @@ export function openJournalDir(stateDir: string): Journal {
       const planned = calls.map((exec) => ({ exec, isStarted: false, isUndone: false }))
       const record: JournalRecord = {
         ...{ planned: meta, complete: undefined, calls: planned },
-        ...{ isPublished: false, failedDels: 0, bootId: readBootId(), isDamaged: false },
+        ...{ isPublished: false, failedDels: 0, netnsId, bootId: readBootId(), isDamaged: false },
       }
       // The rename is lasting only with its directory; both are under way while the delegates run, which are
       // started first.

@@ -20,6 +20,8 @@ export interface JournalRecord {
   readonly isPublished: boolean
   /** DELs that failed so far. */
   readonly failedDels: number
+  /** Identity of the pod's netns at ADD; `undefined` when that frame is lost. */
+  readonly netnsId: string | undefined
   /** The boot of the node in which it was begun; `undefined` when it does not say. */
   readonly bootId: string | undefined
   /** Whether frames are lost, so that a call without `started` may have run all the same. */
@@ -46,11 +48,13 @@ export function toJournalRecord(
   let complete: (() => JsonObject | undefined) | undefined
   let isPublished = false
   let failedDels = 0
+  let netnsId: string | undefined
   let plannedBoot: string | undefined
   for (const { kind, fields } of frames) {
     const id = decodeNumber(fields[0])
     if (kind === FrameKind.planned) {
       planned = lazily(() => readObject(fields[0]))
+      netnsId = fields[2]?.toString()
       plannedBoot = fields[5]?.toString()
     } else if (kind === FrameKind.complete) complete = lazily(() => readObject(fields[0]))
     else if (kind === FrameKind.published) isPublished = true
@@ -81,6 +85,7 @@ export function toJournalRecord(
     calls,
     isPublished,
     failedDels,
+    netnsId,
     bootId: plannedBoot,
     isDamaged,
   }

@@ -28,6 +28,8 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
 const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
 const NO_ANNOTATIONS: ReadonlySet<string> = new Set()
 const OUR_ANNOTATIONS = 'plexus-cni.io/'
+/** What most NADs have; one for all of the thousands. */
+const NO_ANNOTATIONS: Record<string, string> = Object.freeze({})
 
 /** What is kept of a pod. @throws {CniError} What is wrong with it. */
 export function toPod(object: JsonObject): Pod {
@@ -54,7 +56,8 @@ export function toNamespace(object: JsonObject): Namespace {
 }
 
 function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(annotations).filter(([key]) => wanted.has(key) || key.startsWith(OUR_ANNOTATIONS)),
+  const kept = Object.entries(annotations).filter(
+    ([key]) => wanted.has(key) || key.startsWith(OUR_ANNOTATIONS),
   )
+  return kept.length === 0 ? NO_ANNOTATIONS : Object.fromEntries(kept)
 }

@@ -58,6 +58,7 @@ spec('journal on disk', (it) => {
       calls: [exec(0), exec(1)].map((call) => ({ exec: call, isStarted: false, isUndone: false })),
       isPublished: false,
       failedDels: 0,
+      netnsId: '4:1',
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       isDamaged: false,
     })

@@ -93,6 +93,7 @@ spec('journal record', (it) => {
       calls: [],
       isPublished: false,
       failedDels: 0,
+      netnsId: '',
       bootId: undefined,
       isDamaged: false,
     })
@@ -115,6 +116,7 @@ spec('journal record', (it) => {
       calls: [],
       isPublished: true,
       failedDels: 2,
+      netnsId: '',
       bootId: undefined,
       isDamaged: false,
     })
