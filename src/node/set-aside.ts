@@ -1,5 +1,6 @@
-import { lstatSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { isJsonObject, toJsonObject } from '../cni/json.ts'
 import { syncFolder } from './durable-file.ts'
 
 /** Ending of another meta-plugin's conf file that we have taken over: no runtime reads it. */
@@ -13,17 +14,35 @@ export function setAside(confDir: string, name: string): string {
   return path
 }
 
-/** Brings back every file that was set aside, unless somebody has written one of that name since. */
-export function putBack(confDir: string): string[] {
+/**
+ * Brings back every file that was set aside, unless somebody has written one of that name since, or its plugin is not
+ * on the node any more: no pod would start then.
+ *
+ * @param binDirs Folders of plugins.
+ */
+export function putBack(confDir: string, binDirs: readonly string[]): string[] {
   const names = namesIn(confDir).filter((name) => name.endsWith(ENDING))
   const paths = names.flatMap((name) => {
-    const path = join(confDir, name.slice(0, -ENDING.length))
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return []
-    renameSync(join(confDir, name), path)
+    const [aside, path] = [join(confDir, name), join(confDir, name.slice(0, -ENDING.length))]
+    const isTaken = lstatSync(path, { throwIfNoEntry: false }) !== undefined
+    if (
+      isTaken ||
+      !typesIn(aside).every((type) => binDirs.some((folder) => existsSync(join(folder, type))))
+    ) {
+      return []
+    }
+    renameSync(aside, path)
     return [path]
   })
   if (paths.length > 0) syncFolder(confDir)
   return paths
+}
+
+/** The plugins of a conf file, which was a valid one when it was set aside. */
+function typesIn(path: string): string[] {
+  const conf = toJsonObject(readFileSync(path, 'utf8')) ?? {}
+  const plugins: unknown[] = Array.isArray(conf.plugins) ? conf.plugins : [conf]
+  return plugins.map((plugin) => (isJsonObject(plugin) ? String(plugin.type) : ''))
 }
 
 function namesIn(folder: string): string[] {

@@ -34,17 +34,23 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
-    if (shimFilesMark(binDir) === seen) return
+    const mark = shimFilesMark(binDir)
+    if (mark === seen) return
     const version = placedVersion(binDir)
     if (version !== undefined && version !== conf.version) {
       say(`release ${version} has been installed in ${binDir}: it is left alone`)
       return
     }
     const changed = placeShimFiles(files).filter(({ action }) => action !== 'unchanged')
-    const what = seen === undefined ? 'put in place' : 'had been removed or changed, put back'
-    seen = shimFilesMark(binDir)
     said = undefined
-    if (changed.length > 0) report(`${what}: ${changed.map(({ path }) => path).join(', ')}`)
+    if (changed.length === 0) {
+      // They were as they should be when the mark was taken; after a change somebody may have been faster.
+      seen = mark
+      return
+    }
+    const what = seen === undefined ? 'put in place' : 'had been removed or changed, put back'
+    seen ??= ''
+    report(`${what}: ${changed.map(({ path }) => path).join(', ')}`)
   }
   while (!signal.aborted) {
     try {

@@ -10,7 +10,7 @@ import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
 import { putBack } from './set-aside.ts'
-import { removeShimFiles, SHIM_FILE } from './shim-files.ts'
+import { placedBinDirs, removeShimFiles, SHIM_FILE } from './shim-files.ts'
 import { setUninstallMark, UNINSTALLING_FILE } from './uninstall-mark.ts'
 
 /** What {@link uninstall} needs. */
@@ -78,7 +78,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
   }
   setUninstallMark(stateDir)
   for (let isFirst = true; ; isFirst = false) {
-    restored.push(...putBack(options.confDir))
+    restored.push(...putBack(options.confDir, placedBinDirs(options.binDir)))
     removed.push(...removeConflist(options.confDir))
     if (isFirst && (await isServed(options.socket))) {
       await delay(SETTLE_MS)

@@ -75,7 +75,7 @@ export function validateFiles(files: readonly SourceFile[]): Validation {
 }
 
 /** What is known of a cluster beside the objects that are checked. */
-export interface KnownCluster {
+export interface ClusterFacts {
   /** What decides isolation, allowed plugins and strictness. */
   readonly conf: NetConf
   readonly namespaceLabels: ReadonlyMap<string, Labels>
@@ -89,7 +89,7 @@ export interface KnownCluster {
  * @param objects As `parseJson` or a JSON parser gives them.
  * @param cluster Without it they are checked among themselves.
  */
-export function validateObjects(objects: readonly unknown[], cluster?: KnownCluster): Validation {
+export function validateObjects(objects: readonly unknown[], cluster?: ClusterFacts): Validation {
   return validateDocuments(objects.map(objectDocument), [], [], cluster)
 }
 
@@ -110,7 +110,7 @@ function validateDocuments(
   documents: readonly SourceDocument[],
   findings: Finding[],
   files: readonly string[],
-  cluster?: KnownCluster,
+  cluster?: ClusterFacts,
 ): Validation {
   const collected: Collected = {
     nads: new Map(),

@@ -31,6 +31,8 @@ export interface TlsServer {
 
 /** The API server sends the object before and after; each has at most 1.5 MiB in etcd. */
 const LONGEST_BODY_BYTES = 8 * 1024 * 1024
+/** Of all bodies that are being read: whoever reaches the port could fill the memory otherwise. */
+const MOST_BODY_BYTES = 64 * 1024 * 1024
 const LIMITS = {
   maxHeaderSize: 16_384,
   headersTimeout: 5000,
@@ -50,8 +52,9 @@ export async function listenTls(
 ): Promise<TlsServer> {
   const shown = `${host ?? ''}:${port}`
   const tls = { cert: pair.cert, key: pair.key, minVersion: 'TLSv1.2' } as const
+  const all: BodyBytes = { count: 0 }
   const server = createServer({ ...LIMITS, ...tls }, (request, response) => {
-    serve(request, routes).then(
+    serve(request, routes, all).then(
       (answer) => send(response, answer),
       (error: unknown) => {
         const { code, message } = toCniError(error)
@@ -83,7 +86,7 @@ export async function listenTls(
   }
 }
 
-async function serve(request: IncomingMessage, routes: Routes): Promise<HttpAnswer> {
+async function serve(request: IncomingMessage, routes: Routes, all: BodyBytes): Promise<HttpAnswer> {
   const path = request.url?.split('?')[0] ?? ''
   const { method } = request
   if (method === 'GET' || method === 'HEAD') {
@@ -93,26 +96,35 @@ async function serve(request: IncomingMessage, routes: Routes): Promise<HttpAnsw
   const post = method === 'POST' && Object.hasOwn(routes.post, path) ? routes.post[path] : undefined
   if (post === undefined) return text(method === 'POST' ? 404 : 405, 'there is nothing to be done here\n')
   if (!request.headers['content-type']?.startsWith('application/json')) return text(415, 'JSON only\n')
-  const body = await readBody(request)
-  return body === undefined
-    ? text(413, `the body has more than ${LONGEST_BODY_BYTES} bytes\n`)
-    : await post(toJson(body))
+  const body = await readBody(request, all)
+  return Buffer.isBuffer(body) ? await post(toJson(body)) : body
 }
 
 function text(status: number, body: string): HttpAnswer {
   return { status, type: 'text/plain', body }
 }
 
-/** `undefined` when it is too long. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
+/** How much of bodies is in memory. */
+interface BodyBytes {
+  count: number
+}
+
+/** The whole body, or the answer to one that is not to be read. */
+async function readBody(request: IncomingMessage, all: BodyBytes): Promise<Buffer | HttpAnswer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > LONGEST_BODY_BYTES) return undefined
-    chunks.push(chunk)
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length
+      all.count += chunk.length
+      if (size > LONGEST_BODY_BYTES) return text(413, `the body has more than ${LONGEST_BODY_BYTES} bytes\n`)
+      if (all.count > MOST_BODY_BYTES) return text(503, 'too much is being read at once\n')
+      chunks.push(chunk)
+    }
+    return Buffer.concat(chunks)
+  } finally {
+    all.count -= size
   }
-  return Buffer.concat(chunks)
 }
 
 function toJson(body: Buffer): unknown {
@@ -126,7 +138,7 @@ function toJson(body: Buffer): unknown {
 function send(response: ServerResponse, { status, type, body }: HttpAnswer): void {
   if (response.destroyed) return
   // What is left of a body that nobody reads must not keep the connection.
-  const isCutOff = status === 413 || status === 405 || status === 415
+  const isCutOff = [405, 413, 415, 503].includes(status)
   response.writeHead(status, { 'content-type': type, ...(isCutOff ? { connection: 'close' } : {}) }).end(body)
 }
 

@@ -37,7 +37,7 @@ export interface Webhook {
 }
 
 /** Until the other replica has taken over: endpoints need a moment to reach every API server. */
-const LEAVE_MS = 3000
+const LEAVE_MS = 5000
 /** For what is under way then. */
 const DRAIN_MS = 5000
 

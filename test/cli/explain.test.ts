@@ -75,6 +75,24 @@ const upf = pod({
 })
 
 spec('plexus explain', (it) => {
+  it('looks at whom a NAD is for, by the labels of the namespaces in the manifests', async () => {
+    const annotations = { 'plexus-cni.io/allowed-namespaces': 'team=core' }
+    const core = nad({ name: 'core', namespace: 'infra', config: { type: 'bridge' }, annotations })
+    const labelled = (labels: object): string =>
+      file('namespace.json', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels } })
+    const asking = folder(core, pod({ name: 'asking', networks: 'infra/core' }))
+    const faultsWith = async (...more: string[]): Promise<unknown[]> =>
+      objects(firstPod((await explain(asking, ...more, '--conf', conf(), '-o', 'json')).json).faults)
+    assert.equal(
+      [
+        (await faultsWith()).map((fault) => isJsonObject(fault) && fault.code),
+        (await faultsWith(labelled({ team: 'web' }))).map((fault) => isJsonObject(fault) && fault.code),
+        await faultsWith(labelled({ team: 'core' })),
+      ],
+      [[11], [104], []],
+    )
+  })
+
   it('prints every interface with its origin, its reasons, what the plugins get and the default route', async () => {
     const { stdout, stderr, status } = await explain(folder(upf, data, tuned), '--conf', conf())
     assert.is(stderr, '')

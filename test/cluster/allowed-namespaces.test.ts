@@ -7,6 +7,8 @@ import { type TestNode, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
 
+/** What is followed comes some time. */
+const soon = (check: () => void | Promise<void>): Promise<void> => eventually(check, 20_000)
 const SELECTOR = 'plexus-cni.io/allowed-namespaces'
 
 spec('a NAD that is only for some namespaces of a cluster', (it) => {
@@ -52,16 +54,18 @@ spec('a NAD that is only for some namespaces of a cluster', (it) => {
     const first = await podWith('unlabelled')
     assertRefused(await first.run('ADD', { executable, conf: conf() }), 104, 'does not select it')
     await label('core')
-    await eventually(async () => assertAdded(await first.run('ADD', { executable, conf: conf() })))
-    await eventually(() => assert.ok(namespaceReads().some(({ isWatch }) => isWatch)))
+    await soon(async () => assertAdded(await first.run('ADD', { executable, conf: conf() })))
+    await soon(() => assert.ok(namespaceReads().some(({ isWatch }) => isWatch)))
     const second = await podWith('warm')
-    const before = namespaceReads().length
+    const reads = () => namespaceReads().filter(({ isWatch }) => !isWatch).length
+    const before = reads()
     assertAdded(await second.run('ADD', { executable, conf: conf() }))
-    assert.is(namespaceReads().length, before)
+    assert.is(reads(), before)
     await label(null)
-    const third = await podWith('late')
-    await eventually(async () => {
-      assertRefused(await third.run('ADD', { executable, conf: conf() }), 104, 'does not select it')
+    let tries = 0
+    await soon(async () => {
+      const late = await podWith(`late-${tries++}`)
+      assertRefused(await late.run('ADD', { executable, conf: conf() }), 104, 'does not select it')
     })
     assert.is(await daemon.stop(), 0)
   })
@@ -79,7 +83,7 @@ spec('a NAD that is only for some namespaces of a cluster', (it) => {
       `namespace ${scene.namespace}: the API server`,
     )
     scene.proxy.fault = () => undefined
-    await eventually(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })))
+    await soon(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })))
     assert.is(await daemon.stop(), 0)
   })
 })

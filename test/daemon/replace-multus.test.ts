@@ -5,9 +5,11 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
@@ -77,6 +79,9 @@ function start(args: readonly string[]): { child: ChildProcess; said(): string }
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
+  // A test that fails must not wait for it.
+  child.unref()
+  if (child.stderr instanceof Socket) child.stderr.unref()
   return { child, said: () => text }
 }
 
@@ -86,6 +91,7 @@ const soon = (check: () => void | Promise<void>): Promise<void> => eventually(ch
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const end = new Promise((resolve) => child.once('exit', resolve))
+  child.ref()
   child.kill(signal)
   await end
 }
@@ -138,6 +144,7 @@ spec('a node that changes from Multus to Plexus', (it) => {
     await ended(again.child, 'SIGTERM')
     await daemon.stop()
     await young.netns.delete()
+    writeFileSync(join(shim, '../multus'), '', { mode: 0o755 })
     const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [join(confDir, MULTUS)])
@@ -145,6 +152,17 @@ spec('a node that changes from Multus to Plexus', (it) => {
     assert.equal(readdirSync(confDir).sort(), [MULTUS, '10-cluster.conflist'])
     assert.equal(leases(node.leaseDir), [])
     assert.equal([existsSync(stateDir), filesBelow(caches.multusCacheDir)], [false, []])
+  })
+
+  it('a Multus whose plugin is gone does not come back: no pod would start', async () => {
+    const { node, folders, install } = await scene()
+    const { confDir } = node
+    assert.is((await runCli(install)).status, 0)
+    renameSync(join(confDir, MULTUS), join(confDir, `${MULTUS}.before-plexus`))
+    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    assert.is(gone.status, 0, gone.stdout + gone.stderr)
+    assert.equal(gone.json?.restored, [])
+    assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
   it('an adoption that is killed at any moment is finished by the next run', async () => {

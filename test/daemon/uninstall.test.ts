@@ -20,7 +20,6 @@ interface Scene {
   readonly shim: string
   readonly conflist: string
   readonly daemon: TestDaemon
-  start(): Promise<TestDaemon>
   install(): Promise<void>
   /** Arguments of `plexus uninstall`. */
   args(...more: readonly string[]): string[]
@@ -65,11 +64,8 @@ async function scene(): Promise<Scene & { readonly before: readonly string[] }> 
   const { manifests } = node
   const conf = { socket, stateDir, confDir, manifests, installConflist: true, conflistDir: confDir }
   writeFileSync(confFile, JSON.stringify({ ...conf, metricsAddress: '127.0.0.1:0' }))
-  const start = async (): Promise<TestDaemon> => {
-    mkdirSync(join(dir, 'run'), { recursive: true, mode: 0o700 })
-    return await startDaemonAt(confFile)
-  }
-  const daemon = await start()
+  mkdirSync(join(dir, 'run'), { mode: 0o700 })
+  const daemon = await startDaemonAt(confFile)
   const conflist = join(confDir, '00-plexus.conflist')
   await soon(() => assert.ok(existsSync(conflist)))
   const shim = join(binDir, 'plexus')
@@ -83,7 +79,7 @@ async function scene(): Promise<Scene & { readonly before: readonly string[] }> 
   }
   let known: object = {}
   return {
-    ...{ node, shim, conflist, daemon, start, install, args, listing, before },
+    ...{ node, shim, conflist, daemon, install, args, listing, before },
     uninstall: (...more) => runCli(args('-o', 'json', ...more), { inNetns: node.host }),
     call(pod, command) {
       if (command === 'ADD') known = netConf()
@@ -151,6 +147,10 @@ spec('plexus uninstall', (it) => {
     for (const pod of [gone, live]) assertAdded(await call(pod, 'ADD'))
     await daemon.stop()
     await gone.netns.delete()
+    // In a container: what is not seen there may be alive.
+    const { obstacle } = reportOf(await uninstall('--host-bin-dir', '/opt/cni/bin'), 1)
+    assert.match(String(obstacle), 'nsenter -t 1 -m -n')
+    assert.is(leases(node.leaseDir).length, 6)
     const { remaining } = reportOf(await uninstall(), 1)
     assert.equal(
       remaining.map(({ pod }) => pod),
@@ -186,59 +186,37 @@ spec('plexus uninstall', (it) => {
   })
 
   it('killed at any moment it is finished by the next run', async () => {
-    const { node, daemon, start, install, args, uninstall, call, listing, before, conflist } = await scene()
-    let running = daemon
+    const { node, daemon, install, args, uninstall, listing, before, conflist } = await scene()
+    await daemon.stop()
     for (let kills = 0; kills < 3; kills++) {
+      await install()
+      writeFileSync(conflist, '{}')
       const pod = await node.pod({ name: `pod-${kills}` })
-      assertAdded(await call(pod, 'ADD'))
-      await running.stop()
+      assertAdded(await pod.run('ADD', { conf: node.conf({ stateDir: args()[4] }) }))
       await pod.netns.delete()
-      const child = begin(node, args('--wait', '10s'))
+      const child = begin(node, args())
       const ended = new Promise((resolve) => child.once('exit', resolve))
-      await delay(100 + kills * 90)
+      await delay(100 + kills * 80)
       child.kill('SIGKILL')
       await ended
       assert.is(reportOf(await uninstall('--wait', '20s'), 0).isDone, true)
       assert.equal(listing(), before)
       assert.equal(leases(node.leaseDir), [])
-      await install()
-      running = await start()
-      await soon(() => assert.ok(existsSync(conflist)))
     }
-    await running.stop()
-    assert.is(reportOf(await uninstall(), 0).isDone, true)
   })
 
-  it('installing again takes it back: the list is there again', async () => {
-    const { daemon, uninstall, install, conflist } = await scene()
+  it('installing again takes it back; what is not ours stays where it is', async () => {
+    const { daemon, node, uninstall, install, conflist, args } = await scene()
     reportOf(await uninstall(), 1)
     assert.not.ok(existsSync(conflist))
     await install()
     await soon(() => assert.ok(existsSync(conflist)))
     await daemon.stop()
-  })
-
-  it('from a container nothing is undone: what is not seen there may be alive', async () => {
-    const { node, daemon, uninstall, call } = await scene()
-    const pod = await node.pod()
-    assertAdded(await call(pod, 'ADD'))
-    await daemon.stop()
-    await pod.netns.delete()
-    const { isDone, obstacle } = reportOf(await uninstall('--host-bin-dir', '/opt/cni/bin'), 1)
-    assert.is(isDone, false)
-    assert.match(String(obstacle), 'nsenter -t 1 -m -n')
-    assert.is(leases(node.leaseDir).length, 3)
-    assert.is(reportOf(await uninstall(), 0).isDone, true)
-  })
-
-  it('what is not ours stays where it is', async () => {
-    const { daemon, node, uninstall, args } = await scene()
     const stateDir = args()[4] ?? ''
-    await daemon.stop()
     writeFileSync(join(stateDir, 'notes.txt'), 'mine')
-    writeFileSync(join(node.confDir, '00-plexus.conflist.bak'), 'mine')
+    writeFileSync(`${conflist}.bak`, 'mine')
     assert.is(reportOf(await uninstall(), 0).isDone, true)
     assert.equal(readdirSync(stateDir), ['notes.txt'])
-    assert.ok(existsSync(join(node.confDir, '00-plexus.conflist.bak')))
+    assert.equal(readdirSync(node.confDir).sort(), ['00-plexus.conflist.bak', '10-primary.conflist'])
   })
 })

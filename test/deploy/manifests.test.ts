@@ -108,7 +108,7 @@ spec('deploy/webhook', (it) => {
     const [port] = find('Service').spec.ports
     assert.equal([port.port, port.targetPort], [443, container.ports[0].name])
     assert.match(
-      readFileSync(`${ROOT}/src/cli/cli.ts`, 'utf8'),
+      readFileSync(`${ROOT}/src/cli/node-commands.ts`, 'utf8'),
       `default: ':${container.ports[0].containerPort}'`,
     )
   })
@@ -124,7 +124,7 @@ spec('deploy/webhook', (it) => {
       ],
     )
     assert.equal(args, ['webhook', '--config', '/etc/plexus/daemon/daemon.yaml'])
-    assert.match(readFileSync(`${ROOT}/src/cli/cli.ts`, 'utf8'), "default: '/etc/plexus/webhook-certificate'")
+    assert.match(readFileSync(`${ROOT}/src/cli/node-commands.ts`, 'utf8'), "default: '/etc/plexus/webhook-certificate'")
     assert.is(volumes[1].configMap.name, deployedObject('ConfigMap').metadata.name)
     assert.is(volumes[0].secret.secretName, find('Service').metadata.name)
   })

@@ -141,7 +141,7 @@ export async function runtimeNode(
 export const LATER = `NODE_OPTIONS=--require=${join(ROOT, 'test/fixtures/clock/later.cjs')}`
 
 /** The default network's file in the runtime's folder. */
-const CLUSTER_FILE = '10-cluster.conflist'
+export const CLUSTER_FILE = '10-cluster.conflist'
 
 /** What a node keeps on purpose: its own links, bridges, which default network was chosen, the NADs it has seen. */
 const KEPT = [

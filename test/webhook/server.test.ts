@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import type { ClientRequest } from 'node:http'
 import { Agent, type RequestOptions, request } from 'node:https'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
@@ -103,6 +104,34 @@ spec('the server of the webhook', (it) => {
     })
   }
 
+  it('reads no more at once than it has room for', async () => {
+    const open: ClientRequest[] = []
+    const begin = (): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const headers = { 'content-type': 'application/json', 'content-length': 8 * MEGABYTE }
+        const options = { method: 'POST', ca: made.ca, agent: false as const, headers }
+        const outgoing = request(`https://127.0.0.1:${server.port}/echo`, options, ({ statusCode }) =>
+          resolve(statusCode ?? 0),
+        )
+        outgoing.once('error', reject)
+        open.push(outgoing)
+        // Never the last byte.
+        outgoing.write(Buffer.alloc(8 * MEGABYTE - 1, ' '))
+      })
+    const statuses: number[] = []
+    const begun = Array.from({ length: 12 }, () =>
+      begin().then(
+        (status) => statuses.push(status),
+        () => statuses.push(0),
+      ),
+    )
+    await eventually(() => assert.ok(statuses.length > 0), 20_000)
+    assert.ok(statuses.every((status) => status === 503 || status === 0))
+    for (const outgoing of open) outgoing.destroy()
+    await Promise.all(begun)
+    await eventually(async () => assert.is((await send()).status, 200), 20_000)
+  })
+
   it('a fault is status 500, so that the failure policy decides, and is told', async () => {
     assert.equal(await send({ path: '/wrong' }), { status: 500, body: 'the cluster cannot be asked\n' })
     assert.ok(warnings.includes('/wrong cannot be answered: the cluster cannot be asked'))
@@ -152,15 +181,15 @@ spec('the serving certificate', (it) => {
     try {
       assert.is(watch.current.cert, first.cert)
       writePair(second)
-      await eventually(() => assert.equal(told, [second.cert]))
+      await eventually(() => assert.equal(told, [second.cert]), 20_000)
       assert.is(watch.current.key, second.key)
       // Of two that do not belong together none is used.
       write('tls.crt', third.cert)
-      await eventually(() => assert.match(told[1] ?? '', 'the serving certificate is unusable'))
+      await eventually(() => assert.match(told[1] ?? '', 'the serving certificate is unusable'), 20_000)
       assert.equal([watch.current.cert, watch.fault], [second.cert, told[1]])
       assert.not.match(told[1] ?? '', readFileSync(join(folder, 'tls.key'), 'utf8').slice(30, 60))
       write('tls.key', third.key)
-      await eventually(() => assert.is(told[2], third.cert))
+      await eventually(() => assert.is(told[2], third.cert), 20_000)
       assert.is(watch.fault, undefined)
     } finally {
       watch.close()

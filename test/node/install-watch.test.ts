@@ -1,0 +1,109 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { builtShim } from '../native/shim.ts'
+import { eventually } from '../rig/daemon.ts'
+import { packageCopy } from '../rig/package-copy.ts'
+import { PLEXUS, runCli } from '../rig/plexus.ts'
+import { atEnd, TEST_RUN } from '../rig/teardown.ts'
+import { tempDir } from '../rig/temp-dir.ts'
+import { spec } from '../spec.ts'
+
+/** Half a second as a rule; the machine may be busy. */
+const PUT_BACK_MS = 10_000
+
+/** Starts `plexus install --watch` and gives what it has said. */
+function startWatch(executable: string, args: readonly string[]): { child: ChildProcess; said(): string } {
+  const child = spawn(executable, [...args, '--watch'], {
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', PLEXUS_TEST_RUN: TEST_RUN },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  atEnd(() => child.kill('SIGKILL'))
+  let text = ''
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  // A test that fails must not wait for it.
+  child.unref()
+  if (child.stderr instanceof Socket) child.stderr.unref()
+  return { child, said: () => text }
+}
+
+async function stopped(child: ChildProcess): Promise<number | null> {
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  child.ref()
+  child.kill('SIGTERM')
+  return await ended
+}
+
+spec('plexus install --watch', (it) => {
+  it('puts back what is removed or changed, also behind a link that leads elsewhere', async () => {
+    const dir = tempDir('watch')
+    const binDir = join(dir, 'bin')
+    mkdirSync(binDir)
+    const link = join(dir, 'link')
+    symlinkSync(binDir, link)
+    const { child, said } = startWatch(PLEXUS, ['install', '--no-fallback', '--bin-dir', link])
+    const there = (folder: string): Promise<void> =>
+      eventually(() => {
+        assert.ok(readFileSync(join(folder, 'plexus')).equals(readFileSync(builtShim())))
+        assert.match(readFileSync(join(folder, 'plexus.shim'), 'utf8'), 'version=')
+      }, PUT_BACK_MS)
+    // At once, while it is still at it.
+    for (let times = 0; times < 5; times++) {
+      await there(binDir)
+      rmSync(join(binDir, 'plexus'))
+    }
+    await there(binDir)
+    writeFileSync(join(binDir, 'plexus.shim'), '')
+    await there(binDir)
+    chmodSync(join(binDir, 'plexus'), 0o666)
+    await eventually(() => assert.is(lstatSync(join(binDir, 'plexus')).mode & 0o7777, 0o755), PUT_BACK_MS)
+    const next = join(dir, 'next')
+    mkdirSync(next)
+    symlinkSync(next, `${link}.new`)
+    renameSync(`${link}.new`, link)
+    await there(next)
+    renameSync(next, `${next}.away`)
+    await eventually(() => assert.match(said(), 'does not exist'), PUT_BACK_MS)
+    mkdirSync(next)
+    await there(next)
+    assert.is(await stopped(child), 0)
+    assert.match(said(), `put back: ${link}/plexus\n`)
+  })
+
+  it('leaves another release alone that has been installed, and the node while it is uninstalled', async () => {
+    const dir = tempDir('watch')
+    const [binDir, stateDir] = [join(dir, 'bin'), join(dir, 'state')]
+    mkdirSync(binDir)
+    const args = ['install', '--bin-dir', binDir, '--state-dir', stateDir]
+    const { child, said } = startWatch(PLEXUS, [...args, '--no-fallback'])
+    const shim = join(binDir, 'plexus')
+    await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
+    const { plexus } = packageCopy('9.9.9')
+    assert.is((await runCli(args, { executable: plexus })).status, 0)
+    await eventually(() => assert.match(said(), 'release 9.9.9 has been installed'), PUT_BACK_MS)
+    assert.ok(existsSync(join(binDir, 'plexus-standalone')))
+    mkdirSync(stateDir)
+    writeFileSync(join(stateDir, 'uninstalling'), '')
+    for (const name of ['plexus', 'plexus.shim', 'plexus-standalone']) rmSync(join(binDir, name))
+    await eventually(() => assert.match(said(), 'being uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), [])
+    rmSync(stateDir, { recursive: true })
+    await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
+    assert.is(await stopped(child), 0)
+  })
+})
