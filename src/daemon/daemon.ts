@@ -24,6 +24,7 @@ import { openNewcomers, openRefusals } from './newcomers.ts'
 import { openNodeReports } from './node-report.ts'
 import { openReadiness } from './readiness.ts'
 import { recordedPublications } from './recorded-publications.ts'
+import { openSearchedFolders } from './searched-folders.ts'
 import { serveShim } from './session.ts'
 import { listen, type SocketServer } from './socket-server.ts'
 
@@ -162,6 +163,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   })
   const newcomers = openNewcomers()
   const foundPlugins = openFoundPlugins(() => performance.now())
+  const searchedFolders = openSearchedFolders()
   const refused = openRefusals(
     (reason, others) => log.warn({ reason: reason.slice(0, 300), others }, 'a peer was sent away'),
     () => performance.now(),
@@ -200,6 +202,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
         isStopping ? Promise.resolve() : errands.run(session, conf, clusters.of(conf), SHIM_LIMITS),
       newcomers,
       foundPlugins,
+      searchedFolders,
       refused,
       agent: (agent) => agents.join(agent),
     })
@@ -238,7 +241,10 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       const conf = confs.current()
       const node = publishNodeCondition && isFirst() && !isStopping ? clusters.nodeOf(conf) : undefined
       if (node === undefined) return undefined
-      return { conf, store: clusters.of(conf), node, isNetworkKnown: isNetworkKnown(), agents, pluginDirs }
+      return {
+        ...{ conf, store: clusters.of(conf), node, isNetworkKnown: isNetworkKnown(), agents },
+        pluginDirs: pluginDirs.length > 0 ? pluginDirs : searchedFolders.visible(),
+      }
     },
     fault: warn,
   })

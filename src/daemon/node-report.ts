@@ -1,4 +1,5 @@
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, lstatSync } from 'node:fs'
+import { join } from 'node:path'
 import { toCniError } from '../cni/cni-error.ts'
 import type { Conflist } from '../cni/conflist.ts'
 import type { NetConf } from '../config/net-conf.ts'
@@ -99,8 +100,7 @@ async function pluginProblems(
   if (byAgent !== undefined) {
     for (const type of types) lastSeen.set(type, faultOf(byAgent.get(type)))
   } else if (pluginDirs.length > 0 && pluginDirs.every(isReadable)) {
-    for (const type of types)
-      lastSeen.set(type, findPlugin(type, pluginDirs) === undefined ? NOT_INSTALLED : undefined)
+    for (const type of types) lastSeen.set(type, isThere(type, pluginDirs) ? undefined : NOT_INSTALLED)
   }
   return types.flatMap((type) => {
     const what = lastSeen.get(type)
@@ -113,6 +113,13 @@ const NOT_INSTALLED = 'is not installed'
 function faultOf(file: PluginFile | undefined): string | undefined {
   if (file === undefined) return NOT_INSTALLED
   return file.refusal === undefined ? undefined : `is refused: ${file.refusal}`
+}
+
+/** A link that leads nowhere from a container may well lead somewhere on the node. */
+function isThere(type: string, folders: readonly string[]): boolean {
+  const isLink = (folder: string): boolean =>
+    lstatSync(join(folder, type), { throwIfNoEntry: false })?.isSymbolicLink() === true
+  return findPlugin(type, folders) !== undefined || folders.some(isLink)
 }
 
 function isReadable(folder: string): boolean {

@@ -25,6 +25,7 @@ import type { ConfFile } from '../store/conf-files.ts'
 import type { Admission } from './admission.ts'
 import type { AgentSession } from './agents.ts'
 import type { Newcomers } from './newcomers.ts'
+import type { SearchedFolders } from './searched-folders.ts'
 
 /** What every session works with. */
 export interface SessionServices {
@@ -51,6 +52,7 @@ export interface SessionServices {
   errandFault(error: CniError): void
   readonly newcomers: Newcomers
   readonly foundPlugins: FoundPlugins
+  readonly searchedFolders: SearchedFolders
   /** Told why a peer was sent away. */
   refused(reason: string): void
   /** An agent has connected. */
@@ -128,7 +130,10 @@ export function serveShim(socket: Duplex, services: SessionServices): void {
         const executor = remoteExecutor(connection, { ...hello, netns }, services.foundPlugins, isCalm)
         session = { connection, executor, hello, signal: controller.signal, lock }
         if (hello.isAgent) serveAgent(session, services)
-        else void serve(session, services)
+        else {
+          services.searchedFolders.searched(hello)
+          void serve(session, services)
+        }
         return
       }
       if (frame.kind === MessageKind.cancel) controller.abort()

@@ -49,7 +49,7 @@ const SETTLE_MS = 300
 const LOCK_TIMEOUT_MS = 10_000
 
 /** Everything that we keep in the state directory, the mark last: until then nothing is put back. */
-const STATE_ENTRIES: readonly string[] = [
+export const STATE_ENTRIES: readonly string[] = [
   'sandboxes',
   'damaged',
   'status',

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { defaultList } from '../node/keeper.ts'
 import { eventually, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { writeKubeconfig } from '../rig/kubeconfig.ts'
+import { runPlexus } from '../rig/plexus.ts'
 import { type StubPlugin, stubPlugin } from '../rig/stub.ts'
 import { atEnd } from '../rig/teardown.ts'
 import { type TestNode, testNode } from '../rig/test-node.ts'
@@ -176,6 +177,22 @@ spec('the condition of a node', (it) => {
     await daemon.stop()
     daemon = await start()
     await isNow('True', 'NetworksAvailable')
+  })
+
+  it('is looked for where the last shim has searched, when nothing else is named', async () => {
+    await daemon.stop()
+    daemon = await start([])
+    renameSync(primary.path, `${primary.path}.aside`)
+    const conf = { cniVersion: '1.1.0', name: 'plexus', type: 'plexus' }
+    const status = await runPlexus('STATUS', { executable: shim, conf, path: [node.binDir] })
+    assert.is(status.status, 1)
+    await isNow('False', 'PluginMissing')
+    // A link that leads nowhere here may lead somewhere on the node.
+    symlinkSync('/nonexistent/primary', primary.path)
+    await isNow('True', 'NetworksAvailable')
+    renameSync(`${primary.path}.aside`, primary.path)
+    await daemon.stop()
+    daemon = await start()
   })
 
   it('without the right to it the log names the right once, and pods are served', async () => {

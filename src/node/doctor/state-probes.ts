@@ -2,6 +2,7 @@ import { accessSync, chmodSync, constants, statfsSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { toCniError } from '../../cni/cni-error.ts'
 import { lockSandbox } from '../../journal/lock.ts'
+import { STATE_ENTRIES } from '../uninstall.ts'
 import { entryAt, modeText, namesIn, ownerAndMode } from './bounded-reading.ts'
 import type { ExaminedNode } from './examined-node.ts'
 import { evidenceOf, type Found, shellWord } from './finding.ts'
@@ -14,10 +15,7 @@ const DEEPEST = 3
 const LOCK_STALE_AFTER_MS = 10 * 60_000
 const LOCK_WAIT_MS = 200
 /** What Plexus has in its state directory. */
-const STATE_NAMES: ReadonlySet<string> = new Set([
-  ...['sandboxes', 'locks', 'damaged', 'status', 'nads'],
-  ...['default-network.json', 'uninstalling', '.writable'],
-])
+const STATE_NAMES: ReadonlySet<string> = new Set(STATE_ENTRIES)
 
 /** The state directory: there, writable, for root alone, with room left. */
 export function stateProbe({ stateDir, isPod }: ExaminedNode): Found[] {
