@@ -152,10 +152,11 @@ spec('peers that are no shims', (it) => {
     await daemon.stop()
   })
 
-  it('a socket directory that others may enter is refused by the daemon with the reason', async () => {
+  it('a socket directory that others may enter, with something in it, is refused by the daemon with the reason', async () => {
     const node = await stubNode()
     const { socket, start } = installDaemon(node)
     chmodSync(dirname(socket), 0o755)
+    writeFileSync(join(dirname(socket), 'something'), '')
     try {
       await start()
       assert.unreachable('it started')
