@@ -12,15 +12,15 @@ export function ownExecutable(): string {
 }
 
 /**
- * Path of a file that comes with the package.
+ * Path of a file that comes with the package; the image has the single file where the package has it.
  *
  * @param remedy What to do when it does not.
  * @throws {CniError} Io when it is not there.
  */
 export function shippedFile(name: string, remedy: string): string {
   const path = join(dirname(ownExecutable()), '..', name)
-  if (!isSea() && existsSync(path)) return path
-  throw new CniError(CniErrorCode.Io, `${isSea() ? name : path} is not part of this installation`, {
+  if (existsSync(path)) return path
+  throw new CniError(CniErrorCode.Io, `${path} is not part of this installation`, {
     hint: isSea() ? 'call plexus of the whole package, or of its image' : remedy,
   })
 }
