@@ -124,7 +124,10 @@ spec('deploy/webhook', (it) => {
       ],
     )
     assert.equal(args, ['webhook', '--config', '/etc/plexus/daemon/daemon.yaml'])
-    assert.match(readFileSync(`${ROOT}/src/cli/node-commands.ts`, 'utf8'), "default: '/etc/plexus/webhook-certificate'")
+    assert.match(
+      readFileSync(`${ROOT}/src/cli/node-commands.ts`, 'utf8'),
+      "default: '/etc/plexus/webhook-certificate'",
+    )
     assert.is(volumes[1].configMap.name, deployedObject('ConfigMap').metadata.name)
     assert.is(volumes[0].secret.secretName, find('Service').metadata.name)
   })
