@@ -26,7 +26,7 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
   CONFIG_HASH_ANNOTATION,
 ])
 const NAD_ANNOTATIONS: ReadonlySet<string> = new Set([RESOURCE_NAME_ANNOTATION])
-const NO_KEYS: ReadonlySet<string> = new Set()
+const NAMESPACE_ANNOTATIONS: ReadonlySet<string> = new Set()
 const OUR_ANNOTATIONS = 'plexus-cni.io/'
 /** What most NADs have; one for all of the thousands. */
 const NO_ANNOTATIONS: Record<string, string> = Object.freeze({})
@@ -52,7 +52,7 @@ export function toNad(object: JsonObject): NetworkAttachmentDefinition {
 export function toNamespace(object: JsonObject): Namespace {
   const manifest = { metadata: object.metadata, apiVersion: 'v1', kind: 'Namespace' }
   const namespace = parseNamespace(manifest, 'the API server')
-  return { ...namespace, annotations: only(namespace.annotations, NO_KEYS) }
+  return { ...namespace, annotations: only(namespace.annotations, NAMESPACE_ANNOTATIONS) }
 }
 
 function only(annotations: Record<string, string>, wanted: ReadonlySet<string>): Record<string, string> {
