@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { eventually, installDaemon } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { leases } from '../rig/state-files.ts'
 import { testNode } from '../rig/test-node.ts'
@@ -94,29 +95,39 @@ spec('default route of a pod', (it) => {
     )
   })
 
-  it('an optional network whose gateway cannot be reached is left out, and the route stays', async () => {
-    const node = await testNode()
-    node.write(
-      nad({ name: 'data', config: node.bridge(91) }),
-      nad({ name: 'more', config: node.bridge(92, { isDefaultGateway: true }) }),
-    )
-    const optional = { 'io.plexus-cni.optional': true }
-    const networks = [{ name: 'data', 'default-route': ['192.0.2.1'], ...optional }, { name: 'more' }]
-    const pod = await node.pod({ networks })
-    const added = await pod.run('ADD')
-    assert.is(added.status, 0, added.stdout)
-    assert.match(added.stderr, /optional .*default\/data.* is left out: default route not moved/)
-    assert.equal((await pod.netns.links()).map(({ ifname }) => ifname).sort(), ['eth0', 'lo', 'net2'])
-    const defaults = (await pod.netns.routes(4)).filter(({ dst }) => dst === 'default')
-    assert.equal(
-      defaults.map(({ dev }) => dev),
-      ['eth0'],
-    )
-    const shown = JSON.stringify(added.json)
-    assert.not.match(shown, 'net1')
-    assert.not.match(shown, '192.0.2.1')
-    assert.is((await pod.run('CHECK')).status, 0)
-    assert.is((await pod.run('DEL')).status, 0)
-    assert.equal(leases(node.leaseDir), [])
-  })
+  for (const isDaemon of [false, true]) {
+    const way = isDaemon ? 'behind a daemon' : 'standalone'
+    it(`an optional network whose gateway cannot be reached is left out, and the route stays, ${way}`, async () => {
+      const node = await testNode()
+      const installation = installDaemon(node)
+      const daemon = isDaemon ? await installation.start() : undefined
+      const call = isDaemon ? { executable: installation.shim } : {}
+      node.write(
+        nad({ name: 'data', config: node.bridge(91) }),
+        nad({ name: 'more', config: node.bridge(92, { isDefaultGateway: true }) }),
+      )
+      const optional = { 'io.plexus-cni.optional': true }
+      const networks = [{ name: 'data', 'default-route': ['192.0.2.1'], ...optional }, { name: 'more' }]
+      const pod = await node.pod({ networks })
+      const added = await pod.run('ADD', call)
+      assert.is(added.status, 0, added.stdout)
+      await eventually(() => {
+        const told = daemon === undefined ? added.stderr : daemon.lines().join('\n')
+        assert.match(told, /optional .*default\/data.* is left out: /)
+      })
+      assert.equal((await pod.netns.links()).map(({ ifname }) => ifname).sort(), ['eth0', 'lo', 'net2'])
+      const defaults = (await pod.netns.routes(4)).filter(({ dst }) => dst === 'default')
+      assert.equal(
+        defaults.map(({ dev }) => dev),
+        ['eth0'],
+      )
+      const shown = JSON.stringify(added.json)
+      assert.not.match(shown, 'net1')
+      assert.not.match(shown, '192.0.2.1')
+      assert.is((await pod.run('CHECK', call)).status, 0)
+      assert.is((await pod.run('DEL', call)).status, 0)
+      assert.equal(leases(node.leaseDir), [])
+      assert.is((await daemon?.stop()) ?? 0, 0)
+    })
+  }
 })
