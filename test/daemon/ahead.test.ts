@@ -3,7 +3,10 @@ import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from 
 import { eventually, installDaemon } from '../rig/daemon.ts'
 import { spec } from '../spec.ts'
 
-/** `bridge` is a type that is known to read its input first; the stub under that name does so too. */
+/**
+ * `bridge` is a type that is known to read its input first; the stub under that name does so too. Calls are told in the
+ * order of their ends: one that starts ahead may start before the one before it.
+ */
 async function bridgeNode(): Promise<{ node: StubNode; conf: object; fed: () => string[] }> {
   const node = await stubNode()
   node.stub('bridge')
@@ -12,6 +15,7 @@ async function bridgeNode(): Promise<{ node: StubNode; conf: object; fed: () => 
     node
       .calls()
       .filter(({ stdinText = '' }) => stdinText !== '')
+      .toSorted((one, other) => Number((one.endedNs ?? 0n) - (other.endedNs ?? 0n)))
       .map(({ type, command, ifName }) => `${type} ${command} ${ifName}`)
   return { node, conf, fed }
 }
