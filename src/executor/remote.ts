@@ -135,11 +135,15 @@ export function remoteExecutor(
     foundPlugins.first = isAsExpected && readsInputFirst(call.type) ? call.type : undefined
   }
 
-  /** With few ADDs the time counts, with more than processors the work: a plugin that stays on one does less of it. */
-  const manner = ({ command, type }: DelegateCall, isFirst: boolean): number => {
+  /**
+   * With few ADDs the time counts, with more than processors the work: a plugin that stays on one does less of it. Calls
+   * that run together leave no processor for looking at the end of the one before them.
+   */
+  const manner = ({ command, type }: DelegateCall, index: number, together: number): number => {
     const isKnown = readsInputFirst(type)
-    if (isCalm()) return TELL_AT_ONCE + (isKnown && !isFirst ? START_AHEAD : 0)
-    return isKnown && command === 'ADD' ? KEEP_PROCESSOR : 0
+    if (!isCalm()) return isKnown && command === 'ADD' ? KEEP_PROCESSOR : 0
+    const telling = index > 0 && together > 1 ? 0 : TELL_AT_ONCE
+    return telling + (isKnown && index > 0 ? START_AHEAD : 0)
   }
 
   const ask = <T>(send: () => void, wait: (waiting: Waiting<T>) => void, timeoutMs: number): Promise<T> =>
@@ -184,7 +188,7 @@ export function remoteExecutor(
       const follows = next === 'end' ? ExecMode.afterEnd : ExecMode.afterSuccess
       const order =
         index === 0 ? ExecMode.now : index > calls.length - together ? ExecMode.withBefore : follows
-      const mode = order + manner(call, index === 0)
+      const mode = order + manner(call, index, together)
       const timeoutMs = Math.max(0, Math.ceil(call.timeoutMs))
       return { call, id, frame: encodeMessage.exec({ ...call, id, mode, timeoutMs }) }
     })
