@@ -207,7 +207,7 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
-    if (request.command === 'ADD') expectFirst(session, request)
+    expectFirst(session, request)
     const release = await admit(request, conf, services.admission, session.signal)
     queueMs = performance.now() - start
     try {
@@ -259,8 +259,9 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   }
 }
 
-/** As a rule an ADD begins with the default network, which gets the runtime's own arguments. */
-function expectFirst({ executor }: Session, { containerId, netns, ifName, args }: CniRequest): void {
+/** As a rule plugins get the runtime's own arguments. */
+function expectFirst({ executor }: Session, { command, containerId, netns, args }: CniRequest): void {
+  if (command !== 'ADD' && command !== 'DEL') return
   let plain: string
   try {
     plain = formatCniArgs(args)
@@ -268,7 +269,7 @@ function expectFirst({ executor }: Session, { containerId, netns, ifName, args }
     // The plan says so with the network's name.
     return
   }
-  executor.expect({ containerId, netns, ifName, args: plain })
+  executor.expect({ command, containerId, netns, args: plain })
 }
 
 /** @param isSettled Whether the request's own record goes after the answer. */

@@ -37,16 +37,16 @@ export interface RemoteExecutor extends Executor {
   /** Takes a frame of the shim's; `false` when it answers nothing that was asked. */
   receive(frame: Frame): boolean
   /**
-   * Tells what the first call of an ADD is like as a rule. While few ADDs are running, the plugin that was the first
-   * of the ADD before starts up with it, without input: it waits for that, or is ended if the first call is another.
+   * Tells what the request's calls are like as a rule. While few ADDs are running, the plugin that was the first of the
+   * last such request starts up, without input: it waits for that, or is ended if the first call is another.
    */
-  expect(first: ExpectedCall): void
+  expect(call: ExpectedCall): void
   /** The shim is gone: whoever waits gets an error. */
   disconnect(): void
 }
 
 /** What a plugin's environment says of a call. */
-type ExpectedCall = Pick<DelegateCall, 'containerId' | 'netns' | 'ifName' | 'args'>
+type ExpectedCall = Pick<DelegateCall, 'containerId' | 'netns' | 'args'> & { readonly command: 'ADD' | 'DEL' }
 
 interface Waiting<T> {
   resolve(value: T): void
@@ -63,8 +63,8 @@ export interface FoundPlugins {
   /** All of these types, or `undefined` when one is not known. */
   find(hello: SearchedFolders, types: readonly string[]): ReadonlyMap<string, PluginFile> | undefined
   keep(hello: SearchedFolders, plugins: ReadonlyMap<string, PluginFile | undefined>): void
-  /** The plugin that was the first of the last ADD, if it was called as expected and may start up ahead. */
-  first: string | undefined
+  /** The plugin that was the first of the last request of a verb, if it was called as expected and may start up ahead. */
+  readonly first: Map<'ADD' | 'DEL', Pick<DelegateCall, 'type' | 'ifName'>>
 }
 
 type SearchedFolders = Pick<Hello, 'searchPath' | 'searchMark'>
@@ -79,7 +79,7 @@ export function openFoundPlugins(now: () => number): FoundPlugins {
   const keyOf = ({ searchPath, searchMark }: SearchedFolders): string =>
     `${searchPath.join(':')}\0${searchMark}\0`
   return {
-    first: undefined,
+    first: new Map(),
     find(hello, types) {
       const prefix = keyOf(hello)
       const time = now()
@@ -130,9 +130,11 @@ export function remoteExecutor(
 
   let expected: ExpectedCall | undefined
   const learn = (call: DelegateCall | undefined): void => {
-    if (expected === undefined || call?.command !== 'ADD') return
-    const isAsExpected = call.ifName === expected.ifName && call.args === expected.args
-    foundPlugins.first = isAsExpected && readsInputFirst(call.type) ? call.type : undefined
+    if (expected === undefined || call?.command !== expected.command) return
+    const isAsExpected = call.args === expected.args && call.netns === expected.netns
+    if (isAsExpected && readsInputFirst(call.type))
+      foundPlugins.first.set(call.command, { type: call.type, ifName: call.ifName })
+    else foundPlugins.first.delete(call.command)
   }
 
   /**
@@ -233,14 +235,13 @@ export function remoteExecutor(
   }
 
   return {
-    expect(first) {
-      expected = first
-      const type = foundPlugins.first
-      if (type === undefined || !isCalm()) return
+    expect(call) {
+      expected = call
+      const first = foundPlugins.first.get(call.command)
+      if (first === undefined || !isCalm()) return
+      const { type, ifName } = first
       const mode = START_AHEAD + HOLD
-      connection.send(
-        encodeMessage.exec({ ...first, id: 0, mode, timeoutMs: 0, type, command: 'ADD', stdin: '' }),
-      )
+      connection.send(encodeMessage.exec({ ...call, id: 0, mode, timeoutMs: 0, type, ifName, stdin: '' }))
     },
     async probe(path, types) {
       if (early !== undefined && isUntouched && path === hello.netns) {
