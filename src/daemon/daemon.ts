@@ -215,7 +215,11 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     } catch (error) {
       log.error(`journal cannot be read: ${toCniError(error).message}`)
     }
-    const publisher = isFirst() ? clusters.publisherOf(confs.current()) : undefined
+    const conf = confs.current()
+    errands
+      .settle({ ...conf, stateDir: stateDir() }, clusters.of(conf), warn)
+      .catch((error: unknown) => log.error(`journal cannot be cleared: ${toCniError(error).message}`))
+    const publisher = isFirst() ? clusters.publisherOf(conf) : undefined
     if (publisher !== undefined) recorded.lookAfter(publisher, stateDir(), warn)
   }
   const sweep = (): void => {

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import { toCniError } from '../cni/cni-error.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { readPlannedMeta } from '../engine/recorded-plan.ts'
-import { type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
+import { settleUndone, type UndoContext, undoRecorded } from '../engine/undo-recorded.ts'
 import { type Journal, type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
 import { type JournalRecord, pendingUndo } from '../journal/record.ts'
 import type { ClusterStore } from '../store/cluster-store.ts'
@@ -19,6 +19,11 @@ export interface Errands {
    * @throws {CniError} When a record cannot be read; the others have been looked at.
    */
   scan(stateDir: string, seen: (key: JournalKey, record: JournalRecord) => void): void
+  /**
+   * Takes away the records that the last scan found all undone: their daemon ended before it could. Nobody's help is
+   * needed for that, nor their lock, since nothing of them runs any more.
+   */
+  settle(conf: NetConf, store: ClusterStore | undefined, warn: (message: string) => void): Promise<void>
   /** Work that is known of. */
   readonly pending: number
   /** Whether somebody who helps could do some of it now. */
@@ -55,6 +60,7 @@ export function openErrands(options: {
 }): Errands {
   const failed = new Map<string, { key: JournalKey; notBefore: number }>()
   const old: JournalKey[] = []
+  let finished: JournalKey[] = []
   /** Ids of the records that a helper works on. */
   const working = new Set<string>()
 
@@ -64,6 +70,7 @@ export function openErrands(options: {
     scan(stateDir, seen) {
       const journal = openJournalDir(stateDir)
       old.length = 0
+      finished = []
       let fault: unknown
       for (const key of journal.keys()) {
         if (working.has(idOf(key))) continue
@@ -77,12 +84,21 @@ export function openErrands(options: {
         if (lookup.state === 'absent' || lookup.state === 'newer') continue
         seen(key, lookup.record)
         const age = ageMs(readPlannedMeta(lookup.record.planned)?.time)
+        if (isDone(lookup.record)) finished.push(key)
         if (isBegun(lookup.record)) {
           if (!failed.has(idOf(key)))
             failed.set(idOf(key), { key, notBefore: performance.now() + options.intervalMs() })
         } else if (age >= DEAD_AFTER_MS) old.push(key)
       }
       if (fault !== undefined) throw fault
+    },
+    async settle(conf, store, warn) {
+      const journal = openJournalDir(conf.stateDir)
+      for (const key of finished.splice(0)) {
+        const lookup = journal.lookup(key)
+        if (!('record' in lookup) || !isDone(lookup.record) || working.has(idOf(key))) continue
+        await settleUndone({ journal, conf, store, warn }, key, lookup, journal.open(key, lookup.record))
+      }
     },
     get pending() {
       return failed.size
@@ -147,8 +163,11 @@ function hasFailed(journal: Journal, key: JournalKey): boolean {
 
 /** Whether a DEL has failed, or was done by a daemon that died before it had removed the record. */
 function isBegun(record: JournalRecord): boolean {
-  const isDone = record.calls.some(({ isUndone }) => isUndone) && pendingUndo(record).length === 0
-  return record.failedDels > 0 || isDone
+  return record.failedDels > 0 || isDone(record)
+}
+
+function isDone(record: JournalRecord): boolean {
+  return record.calls.some(({ isUndone }) => isUndone) && pendingUndo(record).length === 0
 }
 
 async function isDead(session: ErrandSession, journal: Journal, key: JournalKey): Promise<boolean> {

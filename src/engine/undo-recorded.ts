@@ -33,7 +33,6 @@ export async function undoRecorded(
   deadline: number,
   settleWhen: EngineContext['afterAnswer'] = async (task) => task(),
 ): Promise<RecordedUndo> {
-  const { warn } = context
   const { record } = lookup
   const meta = readPlannedMeta(record.planned)
   const { faults, undone } = await undoCalls(
@@ -50,20 +49,34 @@ export async function undoRecorded(
     open?.close()
     return { faults: faults.map((fault) => fault.at(where)), failedDels: record.failedDels + 1 }
   }
-  const settleAll = async (): Promise<void> => {
-    const owner = { devInfoDir: context.conf.devInfoDir, containerId: key.containerId }
-    // A daemon that was held up may come to this when the container has been made anew.
-    const isCurrent = (): boolean => open?.isCurrent() ?? true
-    if (isCurrent()) {
-      for (const { deviceInfoFile } of meta?.attachments ?? []) removeDeviceInfo(deviceInfoFile, owner, warn)
-    }
-    await unpublish(context, meta)
-    if (isCurrent()) settle(context, key, lookup.state === 'damaged')
-    open?.close()
-  }
+  const settleAll = (): Promise<void> => settleUndone(context, key, lookup, open)
   // What is not marked as undone must not be found by whoever comes next.
   await (open === undefined ? settleAll() : settleWhen(settleAll))
   return { faults: [], failedDels: 0 }
+}
+
+/**
+ * Takes away what is left of a record when all of it is undone: device-info, the network-status, the record itself.
+ *
+ * @param open The record that was undone; `undefined` when it could not be marked. Closed at the end.
+ */
+export async function settleUndone(
+  context: Pick<UndoContext, 'journal' | 'store' | 'conf' | 'warn'>,
+  key: JournalKey,
+  { record, state }: Extract<JournalLookup, { record: JournalRecord }>,
+  open: OpenJournal | undefined,
+): Promise<void> {
+  const meta = readPlannedMeta(record.planned)
+  const owner = { devInfoDir: context.conf.devInfoDir, containerId: key.containerId }
+  // A daemon that was held up may come to this when the container has been made anew.
+  const isCurrent = (): boolean => open?.isCurrent() ?? true
+  if (isCurrent()) {
+    for (const { deviceInfoFile } of meta?.attachments ?? [])
+      removeDeviceInfo(deviceInfoFile, owner, context.warn)
+  }
+  await unpublish(context, meta)
+  if (isCurrent()) settle(context, key, state === 'damaged')
+  open?.close()
 }
 
 /**
@@ -93,7 +106,11 @@ function mark(
 }
 
 /** All is undone: the record goes, a damaged one is kept aside and reported once. */
-export function settle({ journal, warn }: UndoContext, key: JournalKey, isDamaged: boolean): void {
+export function settle(
+  { journal, warn }: Pick<UndoContext, 'journal' | 'warn'>,
+  key: JournalKey,
+  isDamaged: boolean,
+): void {
   try {
     if (isDamaged) {
       warn(
@@ -108,7 +125,10 @@ export function settle({ journal, warn }: UndoContext, key: JournalKey, isDamage
   }
 }
 
-async function unpublish({ store, warn }: UndoContext, meta: PlannedMeta | undefined): Promise<void> {
+async function unpublish(
+  { store, warn }: Pick<UndoContext, 'store' | 'warn'>,
+  meta: PlannedMeta | undefined,
+): Promise<void> {
   const pod = meta?.pod
   if (store === undefined || pod === undefined || meta === undefined) return
   try {

@@ -5,6 +5,8 @@ import { parseNetConf } from '../../src/config/net-conf.ts'
 import { openErrands, SHIM_LIMITS } from '../../src/daemon/errands.ts'
 import type { ErrandSession } from '../../src/daemon/session.ts'
 import { openJournalDir } from '../../src/journal/journal.ts'
+import { stubNode } from '../plugin/stub-node.ts'
+import { eventually, installDaemon } from '../rig/daemon.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
@@ -39,5 +41,24 @@ spec('errands', (it) => {
     assert.equal(done, ['undone b'])
     assert.match(fault, `${unreadable} cannot be read`)
     assert.is(errands.pending, 1)
+  })
+
+  it('a record that is all undone goes when a daemon starts, though nobody connects', async () => {
+    const node = await stubNode()
+    const { start } = installDaemon(node)
+    const journal = openJournalDir(node.stateDir)
+    const exec = { id: 0, mode: 2, timeoutMs: 1000, type: 'primary', command: 'DEL', containerId: 'a' }
+    const rest = { netns: '', ifName: 'eth0', args: '', stdin: '{}' }
+    for (const containerId of ['done', 'half']) {
+      const key = { containerId, ifName: 'eth0' }
+      const calls = [0, 1].map((id) => ({ ...exec, ...rest, id, containerId }))
+      const open = journal.plan(key, { meta: key, netns: '', netnsId: '4:1', files: [] }, calls)
+      open.started([0, 1])
+      open.undone(...(containerId === 'done' ? [0, 1] : [0]))
+      open.close()
+    }
+    const daemon = await start()
+    await eventually(() => assert.equal(journal.keys(), [{ containerId: 'half', ifName: 'eth0' }]))
+    await daemon.stop()
   })
 })
