@@ -95,7 +95,12 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     openDefaultNetwork({
       conf: watch.conf,
       nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
-      isServing: () => isServing && !isStopping && nodeReadiness.folderFault(confs.current()) === undefined,
+      // Another release's list would be written over this one's, and the other way round.
+      isServing: () =>
+        isServing &&
+        !isStopping &&
+        !socketServer?.isTakenOver &&
+        nodeReadiness.folderFault(confs.current()) === undefined,
       changed: confs.forget,
       report: (level, message) => log[level](message),
     })

@@ -112,8 +112,13 @@ function watchedFiles(load: (read: ReadFile) => Credentials): CredentialSource {
 
 /** A projected volume is replaced by renaming a link: another inode. */
 function signature(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat === undefined ? 'absent' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false })
+    return stat === undefined ? 'absent' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`
+  } catch {
+    // Reading it tells why.
+    return 'unreadable'
+  }
 }
 
 function readText(path: string): string {

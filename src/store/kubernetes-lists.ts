@@ -2,7 +2,7 @@ import { toCniError } from '../cni/cni-error.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
 import type { Pod } from '../network/pod.ts'
-import { apiClient } from './kubernetes-client.ts'
+import { ApiError, apiClient } from './kubernetes-client.ts'
 import type { CredentialSource } from './kubernetes-credentials.ts'
 import { METADATA, toNad, toPod } from './kubernetes-objects.ts'
 import { toLookupError } from './lookup-error.ts'
@@ -46,7 +46,8 @@ export function kubernetesLists(credentials: CredentialSource, pageMs: number): 
         })
         const options = { timeoutMs: pageMs, ...(accept === undefined ? {} : { accept }) }
         const { items, metadata } = await client.get(`${path}?${query}`, options)
-        for (const item of Array.isArray(items) ? items.filter(isJsonObject) : []) {
+        if (!Array.isArray(items)) throw new ApiError('the answer is no list')
+        for (const item of items.filter(isJsonObject)) {
           try {
             objects.push(parse(item))
           } catch (error) {
@@ -54,9 +55,10 @@ export function kubernetesLists(credentials: CredentialSource, pageMs: number): 
           }
         }
         const next = isJsonObject(metadata) ? metadata.continue : undefined
-        if (typeof next !== 'string' || next === '') break
-        token = next
+        token = typeof next === 'string' ? next : ''
+        if (token === '') break
       }
+      if (token !== '') faults.push(`only the first ${MOST_PAGES * PAGE} ${what} were read`)
     } catch (error) {
       throw toLookupError(error, `all ${what}`, `list on ${what}`, client.server)
     }
