@@ -187,7 +187,7 @@ static void hold(Runner *runner, Call *call) {
   else free_call(call);
 }
 
-static void drop_held(Runner *runner) {
+void drop_held(Runner *runner) {
   if (runner->held == NULL) return;
   end_ahead(runner, runner->held);
   free_call(runner->held);
@@ -291,6 +291,7 @@ static void start_call(Runner *runner, Call *call) {
 
 void start_calls(Runner *runner) {
   CallState state = CALL_OVER;
+  size_t ahead = 0;
   bool succeeded = runner->before_succeeded, was_dropped = runner->before_was_dropped;
   for (Call *call = runner->first; call != NULL; call = call->next) {
     if (call->state == CALL_WAITING || call->state == CALL_AHEAD) {
@@ -302,10 +303,12 @@ void start_calls(Runner *runner) {
         drop(runner, call);
       } else if (may_start && runner->running < MAX_RUNNING) {
         start_call(runner, call);
-      } else if (is_near && call->state == CALL_WAITING && (call->exec.mode & MODE_START_AHEAD) != 0) {
+      } else if (!may_start && is_near && call->state == CALL_WAITING && (call->exec.mode & MODE_START_AHEAD) != 0 &&
+                 runner->running + ahead < MAX_RUNNING) {
         start_ahead(runner, call);
       }
     }
+    ahead += call->state == CALL_AHEAD;
     state = call->state;
     succeeded = state == CALL_OVER && has_succeeded(call);
     was_dropped = state == CALL_OVER && call->ended == ENDED_DROPPED;
@@ -429,7 +432,8 @@ void handle_calls(Runner *runner, const struct pollfd *entries) {
       advance(runner, call, entries);
       entries += 4;
     } else if (call->state == CALL_BUSY && now_ms() >= call->next_step) {
-      start_call(runner, call);
+      if (runner->running < MAX_RUNNING) start_call(runner, call);
+      else call->next_step = now_ms() + BUSY_PAUSE_MS;
     }
   }
   start_calls(runner);

@@ -82,6 +82,8 @@ int64_t next_deadline(const Runner *runner);
 void handle_calls(Runner *runner, const struct pollfd *entries);
 /* Ends what runs and forgets what waits. DELs may go on: they are bounded by their own limit. */
 void cancel_calls(Runner *runner, bool spares_del);
+/* Ends the plugin that is held for a call to come. */
+void drop_held(Runner *runner);
 /* Forgets what waits, without a word. */
 void drop_waiting(Runner *runner);
 /* Whether the call ended as a plugin's success does. */

@@ -309,6 +309,7 @@ static bool answer_routes(Session *session, Slice fields) {
 }
 
 static void leave_errand(Session *session) {
+  drop_held(&session->runner);
   stop_guard(&session->guard);
   unlock(&session->lock, false);
   free(session->errand);

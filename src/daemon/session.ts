@@ -207,9 +207,9 @@ async function serve(session: Session, services: SessionServices): Promise<void>
     request = parseRequest(hello.env, hello.stdin, { hasBinDir: () => hello.searchPath.length > 0 })
     conf = services.conf(request)
     if (request.command === 'DEL') warnings.push(...conf.warnings)
-    expectFirst(session, request)
     const release = await admit(request, conf, services.admission, session.signal)
     queueMs = performance.now() - start
+    expectFirst(session, request)
     try {
       const answer = await runVerb({
         request: { ...request, path: [...hello.searchPath] },
@@ -260,8 +260,8 @@ async function serve(session: Session, services: SessionServices): Promise<void>
 }
 
 /** As a rule plugins get the runtime's own arguments. */
-function expectFirst({ executor }: Session, { command, containerId, netns, args }: CniRequest): void {
-  if (command !== 'ADD' && command !== 'DEL') return
+function expectFirst({ executor, hello }: Session, { command, containerId, netns, args }: CniRequest): void {
+  if ((command !== 'ADD' && command !== 'DEL') || hello.isHostNetns) return
   let plain: string
   try {
     plain = formatCniArgs(args)

@@ -128,6 +128,8 @@ interface Series {
   readonly steps: readonly Step[]
   readonly exits: readonly Promise<DelegateExit>[]
   readonly along: readonly (readonly [Step, Promise<DelegateExit>])[]
+  /** When the first of them began, if not when it is waited for. */
+  readonly begunAt?: number
 }
 
 interface RoundOptions {
@@ -195,9 +197,12 @@ async function attachInOrder(
     const series =
       begun ??
       startSeries(context, list.slice(attached.length), position, before?.raw, { deadline, along, starting })
-    for (const [step, exit] of series.along)
-      handed.set(step.attachment, { steps: [step], exits: [exit], along: [] })
-    await awaitSeries(context, series, (step, end) => {
+    const hand = (begunAt: number): void => {
+      for (const [step, exit] of series.along)
+        handed.set(step.attachment, { steps: [step], exits: [exit], along: [], begunAt })
+    }
+    hand(context.now())
+    const endedAt = await awaitSeries(context, series, (step, end) => {
       try {
         ended(step, end)
       } catch (error) {
@@ -206,6 +211,7 @@ async function attachInOrder(
         context.warn(toCniError(error).message)
       }
     })
+    hand(endedAt)
     if (failed !== undefined) return { attached, failed }
   }
 }
@@ -287,14 +293,18 @@ function makeStep(
 
 type StepEnd = StepResult | { readonly error: CniError; readonly hasBegun: boolean }
 
-/** Tells of each end of a series when it comes, and waits until each of its calls has ended or will not start. */
+/**
+ * Tells of each end of a series when it comes, and waits until each of its calls has ended or will not start.
+ *
+ * @returns When the last of them ended.
+ */
 async function awaitSeries(
   context: EngineContext,
-  { steps, exits }: Series,
+  { steps, exits, ...series }: Series,
   ended: (step: Step, end: StepEnd) => void,
-): Promise<void> {
+): Promise<number> {
   const { executor, now } = context
-  let begunAt = now()
+  let begunAt = series.begunAt ?? now()
   let thrown: { readonly error: unknown } | undefined
   for (const [index, pending] of exits.entries()) {
     const step = steps[index]
@@ -316,6 +326,7 @@ async function awaitSeries(
     }
   }
   if (thrown !== undefined) throw thrown.error
+  return begunAt
 }
 
 function readResult({ warn }: EngineContext, { attachment, titled }: Step, exit: DelegateExit): StepResult {

@@ -39,6 +39,22 @@ spec('the first plugin starts up while the daemon plans', (it) => {
     await daemon.stop()
   })
 
+  it("CNI-012 the node's own namespace is refused by its own name, not as something that the daemon may not ask", async () => {
+    const { node, conf, fed } = await bridgeNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const pod = await node.pod({ name: 'first' })
+    const other = await node.pod({ name: 'second', networks: '' })
+    const before = await node.watch(pod, other)
+    assertAdded(await pod.run('ADD', { executable, conf }))
+    const good = fed()
+    assertRefused(await other.run('ADD', { executable, conf, netns: node.host }), 8, "host's own")
+    assert.equal(fed(), good)
+    assertDone(await pod.run('DEL', { executable, conf }))
+    await eventually(() => node.assertClean(before))
+    await daemon.stop()
+  })
+
   it('a pod with another default network gets that one alone', async () => {
     const { node, conf, fed } = await bridgeNode()
     const { shim: executable, start } = installDaemon(node)
