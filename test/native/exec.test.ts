@@ -198,6 +198,36 @@ spec('shim: running a delegate', (it) => {
     assert.ok((exit?.durationUs ?? 0) > 900_000)
   })
 
+  it('CNI-099 one that was busy waits until fewer than 32 others run', async () => {
+    const shim = testShim()
+    const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
+    const origin = stubPlugin(shim.binDir, 'origin')
+    const path = join(shim.binDir, 'busy')
+    copyFileSync(origin.path, path)
+    const fd = openSync(path, 'r+')
+    const statuses: (number | undefined)[] = []
+    await fakeDaemon(shim.socket, async (peer) => {
+      const calls = Array.from({ length: 32 }, (_, id) => execFields({ id: id + 1 }))
+      peer.send(
+        encodeMessage.exec(execFields({ id: 0, type: 'busy' })),
+        ...calls.map((call) => encodeMessage.exec(call)),
+      )
+      await stub.reached(32)
+      closeSync(fd)
+      // Its next try comes within a second, when there is no room.
+      await sleep(1500)
+      stub.release('gate')
+      for (let i = 0; i < 33; i++) statuses.push((await peer.exit()).status)
+      peer.done()
+    })
+    const run = await shim.run('ADD')
+    assert.is(run.status, 0, run.stderr)
+    assert.equal(
+      statuses,
+      Array.from({ length: 33 }, () => 0),
+    )
+  })
+
   it('CNI-099 one that stays busy within its limit is told as such', async () => {
     const shim = testShim()
     const stub = stubPlugin(shim.binDir, 'origin')
