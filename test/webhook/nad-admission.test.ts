@@ -85,6 +85,17 @@ spec('admission of NADs', (it) => {
     assert.equal(await update(finalized, bad), {})
     assert.match(messageOf(await update(n6('['), bad)) ?? '', '[config-syntax]')
   })
+
+  it('a bad configuration from before is a warning when something else is changed', async () => {
+    for (const key of [OVERRIDE, 'kubectl.kubernetes.io/last-applied-configuration'])
+      assert.equal(await update(n6('{', { [key]: 'true' }), n6('{')), {}, key)
+    const selector = { 'plexus-cni.io/allowed-namespaces': 'team=core' }
+    const { refusal, warnings } = await update(n6('{', selector), n6('{'))
+    assert.is(refusal, undefined)
+    assert.match(warnings?.join() ?? '', '[config-syntax]')
+    const badSelector = { 'plexus-cni.io/allowed-namespaces': 'a, b and c' }
+    assert.match(messageOf(await update(n6(N6, badSelector), n6())) ?? '', '[allowed-namespaces]')
+  })
 })
 
 spec('a NAD that pods use', (it) => {
