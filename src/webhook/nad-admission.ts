@@ -107,6 +107,6 @@ function toNad(manifest: JsonObject): NetworkAttachmentDefinition {
   return {
     ...nameOf(manifest),
     annotations: (isJsonObject(annotations) ? annotations : {}) as Record<string, string>,
-    ...(typeof config === 'string' ? { config } : {}),
+    ...(typeof config === 'string' && config !== '' ? { config } : {}),
   }
 }
