@@ -65,18 +65,30 @@ export function warnMisspelt(
   report: Report,
   known: 'pod' | 'nad',
 ): void {
-  const keys = known === 'pod' ? POD_KEYS : NAD_KEYS
   for (const key of Object.keys(annotations)) {
-    if (keys.includes(key) || OTHER_KEYS.includes(key)) continue
-    const mistake = Object.hasOwn(KNOWN_MISTAKES, key) ? KNOWN_MISTAKES[key] : undefined
-    const meant = mistake !== undefined && keys.includes(mistake) ? mistake : nearMiss(key, keys)
-    if (meant === undefined) continue
+    const meant = meantKey(key, known)
+    if (meant === undefined || meant === key) continue
     report.add(
       'annotation-near-miss',
       [...path, 'annotations', key],
       `annotation ${toShown(key)} is not read; did you mean "${meant}"?`,
     )
   }
+}
+
+/** Those of annotations, or of labels, on which findings rest. */
+export function checkedKeys(map: unknown, known: 'pod' | 'nad'): JsonObject {
+  if (!isJsonObject(map)) return {}
+  return Object.fromEntries(Object.entries(map).filter(([key]) => meantKey(key, known) !== undefined))
+}
+
+/** The annotation that a key is, or is a misspelling of. */
+function meantKey(key: string, known: 'pod' | 'nad'): string | undefined {
+  const keys = known === 'pod' ? POD_KEYS : NAD_KEYS
+  if (keys.includes(key)) return key
+  if (OTHER_KEYS.includes(key)) return undefined
+  const mistake = Object.hasOwn(KNOWN_MISTAKES, key) ? KNOWN_MISTAKES[key] : undefined
+  return mistake !== undefined && keys.includes(mistake) ? mistake : nearMiss(key, keys)
 }
 
 /** Depth to which misplaced annotations are looked for. */

@@ -39,8 +39,8 @@ const LIMITS: InformerLimits = {
   longestPauseMs: 10_000,
 }
 const PAGE = 500
-/** For one object that is not known yet: the API server waits for us meanwhile. */
-const READ_MS = 3000
+/** For one object that is not known yet: the API server waits 5 s for us, and a pod may need two in a row. */
+const READ_MS = 2000
 /** Reads of NADs at once; a pod can name any number of NADs that do not exist. */
 const MOST_READS = 16
 const NADS = 'network-attachment-definitions'
@@ -126,8 +126,12 @@ export function openClusterView({ credentials, conf, warn, ...options }: Cluster
       const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
       const key = `${namespace}/${name}`
       const known = nads.get(key)
-      // Beyond that somebody asks for what does not exist, or we are so far behind that /readyz says so.
-      if (known !== undefined || reads >= MOST_READS) return known
+      if (known !== undefined) return known
+      if (reads >= MOST_READS)
+        throw new CniError(
+          CniErrorCode.TryAgainLater,
+          `NAD ${key} is not known, and ${reads} others are being asked for`,
+        )
       return await read(`NAD ${key}`, `get on ${NADS}`, path, toNad)
     },
     async namespace(name) {

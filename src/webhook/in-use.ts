@@ -19,14 +19,17 @@ const RANGE_KEYS: readonly string[] = [
 
 /**
  * What of a NAD is another than before, of that on which pods rely that have it: `type`, `master`, `VLAN`, `IPAM range`,
- * `resourceName`. Of a configuration that could not be used nobody relies on anything.
+ * `resourceName`. Of a configuration that could not be used nobody relies on anything; one that is gone is another
+ * type.
  */
 export function changedAspects(
   before: NetworkAttachmentDefinition,
   now: NetworkAttachmentDefinition,
 ): string[] {
+  const resource = resourceName(before) === resourceName(now) ? [] : ['resourceName']
   const [old, next] = [read(before), read(now)]
-  if (old === undefined || next === undefined) return []
+  if (old !== undefined && now.config === undefined) return ['type', ...resource]
+  if (old === undefined || next === undefined) return resource
   const differs = (aspect: (conflist: Conflist) => unknown): boolean =>
     canonical(aspect(old)) !== canonical(aspect(next))
   return [
@@ -35,7 +38,7 @@ export function changedAspects(
       differs(({ plugins }) => plugins.map((plugin) => pick(plugin, keys)).filter(isFilled)) ? [aspect] : [],
     ),
     ...(differs(({ plugins }) => plugins.map(rangeOf).filter(isFilled)) ? ['IPAM range'] : []),
-    ...(resourceName(before) === resourceName(now) ? [] : ['resourceName']),
+    ...resource,
   ]
 }
 
@@ -49,12 +52,16 @@ function read({ config, name }: NetworkAttachmentDefinition): Conflist | undefin
   }
 }
 
-function rangeOf({ ipam }: JsonObject): JsonObject {
+function rangeOf(plugin: JsonObject): JsonObject {
+  const { ipam } = pick(plugin, ['ipam'])
   return isJsonObject(ipam) ? pick(ipam, RANGE_KEYS) : {}
 }
 
+/** Plugins read keys in whatever case, and of two the last. */
 function pick(object: JsonObject, keys: readonly string[]): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => keys.includes(key)))
+  const wanted = new Set(keys.map((key) => key.toLowerCase()))
+  const lowered = Object.entries(object).map(([key, value]) => [key.toLowerCase(), value] as const)
+  return Object.fromEntries(lowered.filter(([key]) => wanted.has(key)))
 }
 
 function isFilled(object: JsonObject): boolean {

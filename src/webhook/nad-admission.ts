@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import { checkedKeys } from '../validation/annotation-keys.ts'
 import { nameOf, objectTitle } from '../validation/manifest-object.ts'
 import { valueAt } from '../validation/source-text.ts'
 import { validateObjects } from '../validation/validate.ts'
@@ -24,8 +25,12 @@ export async function reviewNad(request: AdmissionRequest, cluster: KnownCluster
   const { object, oldObject, operation } = request
   if (operation === 'DELETE') return oldObject === undefined ? {} : await reviewDeletion(oldObject, cluster)
   if (object === undefined || isUntouched(object, oldObject)) return {}
+  const own = (await findingsOf(object, cluster)).filter(({ object: it }) => it === titleOf(object))
+  const isOldSpec = oldObject !== undefined && canonical(object.spec) === canonical(oldObject.spec)
   const verdict = toVerdict(
-    (await findingsOf(object, cluster)).filter(({ object: it }) => it === titleOf(object)),
+    own.map((finding) =>
+      isOldSpec && finding.path?.startsWith('spec') ? { ...finding, severity: 'warning' } : finding,
+    ),
   )
   if (verdict.refusal !== undefined || oldObject === undefined) return verdict
   const changed = changedAspects(toNad(oldObject), toNad(object))
@@ -66,11 +71,14 @@ async function findingsOf(object: JsonObject, cluster: KnownCluster) {
   }).findings
 }
 
-/** Neither configuration nor annotations: a finalizer, a label. */
+/** Nothing that is judged: a finalizer, an annotation of somebody else's. */
 function isUntouched(object: JsonObject, oldObject: JsonObject | undefined): boolean {
   if (oldObject === undefined) return false
   const partOf = (manifest: JsonObject): string =>
-    canonical([manifest.spec, valueAt(manifest, ['metadata', 'annotations'])])
+    canonical([
+      manifest.spec,
+      ...['annotations', 'labels'].map((key) => checkedKeys(valueAt(manifest, ['metadata', key]), 'nad')),
+    ])
   return partOf(object) === partOf(oldObject)
 }
 
@@ -99,6 +107,6 @@ function toNad(manifest: JsonObject): NetworkAttachmentDefinition {
   return {
     ...nameOf(manifest),
     annotations: (isJsonObject(annotations) ? annotations : {}) as Record<string, string>,
-    ...(typeof config === 'string' ? { config } : {}),
+    ...(typeof config === 'string' && config !== '' ? { config } : {}),
   }
 }

@@ -2,6 +2,7 @@ import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { ALLOWED_NAMESPACES_ANNOTATION } from '../network/annotations.ts'
 import type { Labels } from '../network/label-selector.ts'
 import type { NetworkAttachmentDefinition } from '../network/nad.ts'
+import { checkedKeys } from '../validation/annotation-keys.ts'
 import { nameOf } from '../validation/manifest-object.ts'
 import { podTemplate } from '../validation/pod-template.ts'
 import { valueAt } from '../validation/source-text.ts'
@@ -69,9 +70,11 @@ function isSameTemplate(object: JsonObject, oldObject: JsonObject | undefined): 
     base: [],
   })
   if (template === undefined) return true
+  // Controllers and kubectl keep their own annotations at a workload, and rewrite them when it is scaled.
   const partOf = (manifest: JsonObject): unknown => [
-    valueAt(manifest, ['metadata', 'annotations']),
-    valueAt(manifest, template.metadata),
+    ...[['metadata'], template.metadata].flatMap((path) =>
+      ['annotations', 'labels'].map((key) => checkedKeys(valueAt(manifest, [...path, key]), 'pod')),
+    ),
     valueAt(manifest, template.spec),
   ]
   return canonical(partOf(object)) === canonical(partOf(oldObject))

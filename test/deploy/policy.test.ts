@@ -167,6 +167,20 @@ spec('deploy/policy', (it) => {
       'may not set other',
     )
   })
+
+  it('refuses other finalizers, which keep a pod from going or let it go', () => {
+    const finalizers = ['example.com/a', 'example.com/b']
+    const before = podOn('worker-1', { finalizers })
+    const refusal = (old: object, now: object): string | undefined => refusalOf({ before: old, now })
+    assert.is(refusal(before, podOn('worker-1', { finalizers: [...finalizers] })), undefined)
+    for (const other of [['example.com/a'], [...finalizers, 'example.com/c'], []])
+      assert.is(
+        refusal(before, podOn('worker-1', { finalizers: other })),
+        'the daemon may not change the finalizers of a pod',
+      )
+    assert.match(refusal(before, podOn('worker-1')) ?? '', 'finalizers')
+    assert.match(refusal(podOn('worker-1'), before) ?? '', 'finalizers')
+  })
 })
 
 spec('the evaluator of policies', (it) => {

@@ -85,6 +85,17 @@ spec('admission of NADs', (it) => {
     assert.equal(await update(finalized, bad), {})
     assert.match(messageOf(await update(n6('['), bad)) ?? '', '[config-syntax]')
   })
+
+  it('a bad configuration from before is a warning when something else is changed', async () => {
+    for (const key of [OVERRIDE, 'kubectl.kubernetes.io/last-applied-configuration'])
+      assert.equal(await update(n6('{', { [key]: 'true' }), n6('{')), {}, key)
+    const selector = { 'plexus-cni.io/allowed-namespaces': 'team=core' }
+    const { refusal, warnings } = await update(n6('{', selector), n6('{'))
+    assert.is(refusal, undefined)
+    assert.match(warnings?.join() ?? '', '[config-syntax]')
+    const badSelector = { 'plexus-cni.io/allowed-namespaces': 'a, b and c' }
+    assert.match(messageOf(await update(n6(N6, badSelector), n6())) ?? '', '[allowed-namespaces]')
+  })
 })
 
 spec('a NAD that pods use', (it) => {
@@ -99,6 +110,8 @@ spec('a NAD that pods use', (it) => {
     ['VLAN', { ...N6, type: 'bridge' }, { ...N6, type: 'bridge', vlan: 8 }],
     ['IPAM range', N6, { ...N6, ipam: { ...IPAM, range: '10.7.0.0/24' } }],
     ['IPAM range', N6, { ...N6, ipam: { type: 'dhcp' } }],
+    ['master', { ...N6, Master: 'bond0' }, { ...N6, Master: 'bond1' }],
+    ['IPAM range', { ...N6, IPAM }, { ...N6, IPAM: { ...IPAM, Range: '10.7.0.0/24' } }],
     [
       'IPAM range',
       { ...N6, ipam: { type: 'host-local', ranges: [[{ subnet: '10.6.0.0/24', rangeStart: '10.6.0.9' }]] } },
@@ -129,9 +142,23 @@ spec('a NAD that pods use', (it) => {
     assert.match(messageOf(await update(n6(), a ?? {})) ?? '', 'so its resourceName cannot be changed')
   })
 
+  it('cannot be changed in resourceName without a configuration in it either', async () => {
+    const [a, b] = ['example.com/a', 'example.com/b'].map((resource) =>
+      nad({ name: 'n6', namespace: 'telco', annotations: { [RESOURCE]: resource } }),
+    )
+    assert.match(messageOf(await update(b ?? {}, a ?? {})) ?? '', 'so its resourceName cannot be changed')
+  })
+
+  it('does not lose its configuration', async () => {
+    for (const now of [nad({ name: 'n6', namespace: 'telco' }), n6('')])
+      assert.match(messageOf(await update(now, n6())) ?? '', 'so its type cannot be changed')
+    assert.is(messageOf(await update(n6(), nad({ name: 'n6', namespace: 'telco' }))), undefined)
+  })
+
   const harmless: readonly (readonly [title: string, object, object])[] = [
     ['mtu', N6, { ...N6, mtu: 9000 }],
     ['the order of keys', N6, Object.fromEntries(Object.entries(N6).reverse())],
+    ['the case of keys', { ...N6, vlan: 7, vlanid: 7 }, { ...N6, vlan: 7, vlanId: 7 }],
     ['a further plugin', CHAIN, { ...CHAIN, plugins: [...CHAIN.plugins, { type: 'sbr' }] }],
     ['a conf as a list', N6, CHAIN],
     ['routes', N6, { ...N6, ipam: { ...IPAM, routes: [{ dst: '10.9.0.0/16' }] } }],

@@ -159,4 +159,25 @@ spec('admission of workloads', (it) => {
     const going = { ...bad.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' }
     assert.equal(await review({ ...(changed as object), metadata: going }), {})
   })
+
+  it('what controllers and kubectl write at a workload is no change of its template', async () => {
+    const bad = (annotations: object, replicas: number): object => {
+      const { metadata, spec: of, ...rest } = deployment('{') as { metadata: object; spec: object }
+      return {
+        ...rest,
+        kind: 'ReplicaSet',
+        metadata: { ...metadata, annotations },
+        spec: { ...of, replicas },
+      }
+    }
+    const review = (now: object, before: object): Promise<Verdict> =>
+      reviewPods(admissionRequest(now, before), knownObjects(KNOWN))
+    for (const key of [
+      'deployment.kubernetes.io/desired-replicas',
+      'kubectl.kubernetes.io/last-applied-configuration',
+    ])
+      assert.equal(await review(bad({ [key]: '3' }, 3), bad({ [key]: '1' }, 1)), {}, key)
+    for (const key of ['k8s.v1.cni.cncf.io/networks', 'k8s.v1.cni.cncf.io/network'])
+      assert.match(messageOf(await review(bad({ [key]: 'n6' }, 1), bad({}, 1))), '[selection-fault]', key)
+  })
 })
