@@ -238,6 +238,8 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   let scanTimer: NodeJS.Timeout | undefined
   const scanAgain = (): void => {
     scan()
+    // A shim that began before this daemon may undo a pod by itself, and leave its status.
+    if (isServing) sweep()
     void agents.work()
     scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
   }

@@ -15,7 +15,15 @@ import { spec } from '../spec.ts'
 
 /** podman of Debian stable, which has CNI beside its own networks, with the libraries it needs. */
 const PODMAN = {
-  packages: ['podman', 'conmon', 'libgpgme11', 'libassuan0', 'libsubid4', 'libdevmapper1.02.1'],
+  packages: [
+    'podman',
+    'conmon',
+    'libgpgme11',
+    'libassuan0',
+    'libsubid4',
+    'libdevmapper1.02.1',
+    'libglib2.0-0',
+  ],
   suite: 'bookworm',
   has: 'usr/bin/podman',
 } as const
