@@ -280,6 +280,25 @@ spec('plexus install --replace-multus', (it) => {
     assert.equal(node.steps(), ['primary ADD eth0', 'primary DEL eth0'])
   })
 
+  it('an adopted pod whose record cannot be read holds up no other', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const path = [node.binDir]
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const networks = [{ name: 'cluster-net', config }]
+    const [torn, later] = [await node.pod({ name: 'torn' }), await node.pod({ name: 'later' })]
+    await attachAsMultus(node, torn, networks, { ...folders, path })
+    assert.equal(reportOf(await replace()).adopted, ['default/torn'])
+    const record = join(node.stateDir, 'sandboxes', torn.containerId, 'eth0')
+    rmSync(record)
+    mkdirSync(record)
+    await attachAsMultus(node, later, networks, { ...folders, path })
+    const report = reportOf(await replace(), 1)
+    assert.equal(report.adopted, ['default/later'])
+    assert.match(String(report.left[0]?.reason), 'cannot be read')
+    assert.ok(existsSync(join(folders.multusCacheDir, torn.containerId)))
+  })
+
   it("Multus's file stays until our list is there and served", async () => {
     const node = await stubNode()
     const { replace } = scene(node, { namespaceIsolation: true, globalNamespaces: 'default,telco' })
