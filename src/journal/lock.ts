@@ -150,7 +150,12 @@ function flock(
       stdio: ['ignore', 'ignore', 'ignore', ...fds],
     })
     child.once('error', (error) => {
-      reject(new CniError(CniErrorCode.Io, `flock cannot be started: ${error.message}`, { cause: error }))
+      reject(
+        new CniError(CniErrorCode.Io, `flock cannot be started: ${error.message}`, {
+          cause: error,
+          hint: 'run this where /bin/sh and util-linux are: on the node, not in the image',
+        }),
+      )
     })
     child.once('exit', (status) => {
       if (status === 0) resolve()

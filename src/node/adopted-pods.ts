@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, parseJson } from '../cni/json.ts'
-import { type JournalKey, openJournalDir } from '../journal/journal.ts'
+import { type Journal, type JournalKey, openJournalDir } from '../journal/journal.ts'
 import { writeDurably } from './durable-file.ts'
 
 /** A pod of another meta-plugin that we have taken over, and the files in which that remembers it. */
@@ -24,12 +24,22 @@ export function rememberAdopted(stateDir: string, pods: readonly AdoptedPod[]): 
 export function sweepAdopted(stateDir: string): void {
   const journal = openJournalDir(stateDir)
   const pods = read(stateDir)
-  const left = pods.filter((pod) => journal.lookup(pod).state !== 'absent')
+  const left = pods.filter((pod) => mayBeRecorded(journal, pod))
   if (left.length === pods.length) return
   for (const pod of pods) {
     if (!left.includes(pod)) for (const file of pod.files) rmSync(file, { force: true })
   }
   write(stateDir, left)
+}
+
+/** What cannot be read keeps its pod, and holds up no other. */
+function mayBeRecorded(journal: Journal, pod: AdoptedPod): boolean {
+  try {
+    return journal.lookup(pod).state !== 'absent'
+  } catch {
+    // Whoever needs the record, as its DEL or the uninstall, says what is wrong with it.
+    return true
+  }
 }
 
 function write(stateDir: string, pods: readonly AdoptedPod[]): void {

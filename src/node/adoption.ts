@@ -40,17 +40,25 @@ interface UnadoptedPod {
   readonly reason: string
 }
 
+/** One that cannot be adopted now. */
+interface LeftPod extends UnadoptedPod {
+  /** Whether another run can do it, once what the reason says is mended. */
+  readonly isMendable: boolean
+}
+
 /** What became of the pods of a node. */
 export interface AdoptionReport {
   /** Adopted now, `namespace/name` or the container's id. */
   readonly adopted: readonly string[]
   /** Still being attached, as it seems: another run may adopt them. */
   readonly waiting: readonly UnadoptedPod[]
-  /** Those that cannot be. */
-  readonly left: readonly UnadoptedPod[]
+  /** Those that cannot be, or not as things are. */
+  readonly left: readonly LeftPod[]
 }
 
 const LOCK_TIMEOUT_MS = 2000
+/** Codes of what is wrong with the node, not with what is known of the pod. */
+const MENDABLE: readonly number[] = [CniErrorCode.Io, CniErrorCode.TryAgainLater]
 
 /**
  * Writes a journal record for each pod that Multus, or the runtime alone, has attached, so that a DEL through Plexus
@@ -68,7 +76,7 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
   )
   const adopted: string[] = []
   const waiting: UnadoptedPod[] = []
-  const left: UnadoptedPod[] = []
+  const left: LeftPod[] = []
   const tryOne = async (containerId: string, find: () => ForeignPod | undefined): Promise<void> => {
     try {
       const found = find()
@@ -80,7 +88,9 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
       }
     } catch (error) {
       if (error instanceof HiddenNetnsError) throw error
-      left.push({ containerId, reason: toCniError(error).message })
+      const { message, hint, code } = toCniError(error, CniErrorCode.Io)
+      const reason = hint === undefined ? message : `${message}; ${hint}`
+      left.push({ containerId, reason, isMendable: MENDABLE.includes(code) })
     }
   }
   const multusIds = namesIn(multusCacheDir).filter((name) =>
@@ -217,7 +227,10 @@ function isRecorded(journal: Journal, key: JournalKey): boolean {
 /** A namespace that cannot be seen must not be taken for gone: its addresses would be given to others. */
 function assertVisible(netns: string): void {
   if (existsSync(netns)) return
-  if (netns.startsWith('/proc/')) throw new CniError(CniErrorCode.Io, `its namespace ${netns} cannot be seen`)
+  if (netns.startsWith('/proc/')) {
+    // Its process has ended: no later run will see it.
+    throw new CniError(CniErrorCode.InvalidNetns, `its namespace ${netns} cannot be seen`)
+  }
   const folder = dirname(netns)
   if (namesIn(folder).length > 0) return
   throw new HiddenNetnsError(

@@ -67,9 +67,9 @@ export interface ReplaceOptions extends AdoptionOptions {
 }
 
 /**
- * Adopts the pods, and, when our list is there and somebody serves behind it, has the runtime use it: before that a pod
- * would start with less than it asks for. Pods that Multus attaches meanwhile are adopted afterwards. It may be run
- * again at any time.
+ * Adopts the pods, and, when our list is there, somebody serves behind it, and each pod that can have a record has one, has
+ * the runtime use it: before that a pod would start with less than it asks for, or be deleted only in part. Pods that
+ * Multus attaches meanwhile are adopted afterwards. It may be run again at any time.
  *
  * @throws {CniError} Io.
  */
@@ -81,12 +81,20 @@ export async function replaceMultus(options: ReplaceOptions): Promise<Replacemen
   const waitsFor = !existsSync(join(confDir, NODE_CONFLIST_FILE))
     ? `${join(confDir, NODE_CONFLIST_FILE)}, which the daemon writes`
     : (await isServed(socket))
-      ? undefined
+      ? missingRecords(before)
       : `a daemon at ${socket}`
   if (waitsFor !== undefined) return { ...before, setAside: [], waitsFor }
   const aside = files.map((name) => setAside(confDir, name))
   const after = await adoptPods(options)
   return { ...after, adopted: [...before.adopted, ...after.adopted], setAside: aside, waitsFor: undefined }
+}
+
+/** Without them a DEL through us would undo nothing of these pods, and Multus would not be asked any more. */
+function missingRecords({ left }: AdoptionReport): string | undefined {
+  const missing = left.filter(({ isMendable }) => isMendable)
+  if (missing.length === 0) return undefined
+  const reasons = missing.map(({ containerId, reason }) => `container ${containerId} (${reason})`)
+  return `a record of ${reasons.join(', ')}`
 }
 
 function readObject(path: string): JsonObject {

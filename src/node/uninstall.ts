@@ -1,8 +1,10 @@
-import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { toCniError } from '../cni/cni-error.ts'
+import { CniError, toCniError } from '../cni/cni-error.ts'
+import { CniErrorCode } from '../cni/codes.ts'
+import { isJsonObject, toJsonObject } from '../cni/json.ts'
 import { lockAllSandboxes } from '../journal/lock.ts'
 import { NODE_CONFLIST_FILE } from '../plan/node-conflist.ts'
 import { ADOPTED_FILE, sweepAdopted } from './adopted-pods.ts'
@@ -41,6 +43,8 @@ export interface UninstallReport {
   readonly obstacle: string | undefined
 }
 
+/** Ending that Cilium gives a list that it wants out of its way. */
+const RENAMED = '.cilium_bak'
 const ROUND_MS = 1000
 const NOT_ON_NODE =
   'this is not the node itself, where pods that are gone could be undone: run it there, or by "nsenter -t 1 -m -n"'
@@ -76,7 +80,21 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
   if (!isInstalled(options)) {
     return { isDone: true, removed, restored, remaining: [], obstacle: undefined }
   }
-  setUninstallMark(stateDir)
+  try {
+    setUninstallMark(stateDir)
+  } catch (error) {
+    // What cannot be finished must not keep new pods from starting without us.
+    putBack(options.confDir, placedBinDirs(options.binDir))
+    const gone = removeConflist(options.confDir).join(', ')
+    throw new CniError(
+      CniErrorCode.Io,
+      `${stateDir} cannot be written: ${toCniError(error).message}${gone === '' ? '' : `; ${gone} is removed`}`,
+      {
+        cause: error,
+        hint: 'stop the daemon, which would write the list again, mend that, and run this again',
+      },
+    )
+  }
   for (let isFirst = true; ; isFirst = false) {
     restored.push(...putBack(options.confDir, placedBinDirs(options.binDir)))
     removed.push(...removeConflist(options.confDir))
@@ -130,9 +148,21 @@ function removeConflist(confDir: string): string[] {
   const path = join(confDir, NODE_CONFLIST_FILE)
   if (!existsSync(confDir)) return []
   removeHalfWritten(path)
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return []
-  rmSync(path, { force: true })
-  return [path]
+  const copies = readdirSync(confDir)
+    .filter((name) => name.endsWith(RENAMED) && name.startsWith(NODE_CONFLIST_FILE))
+    .map((name) => join(confDir, name))
+    .filter(isOurs)
+  const list = lstatSync(path, { throwIfNoEntry: false }) === undefined ? [] : [path]
+  const removed = [...list, ...copies]
+  for (const file of removed) rmSync(file, { force: true })
+  return removed
+}
+
+/** Whether it is a list with an entry of ours: anybody may have given a file that name. */
+function isOurs(path: string): boolean {
+  if (lstatSync(path).isFile() === false) return false
+  const plugins = toJsonObject(readFileSync(path, 'utf8'))?.plugins
+  return Array.isArray(plugins) && plugins.some((plugin) => isJsonObject(plugin) && plugin.type === SHIM_FILE)
 }
 
 function removeEmptyFolder(path: string): boolean {

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
@@ -218,5 +228,29 @@ spec('plexus uninstall', (it) => {
     assert.is(reportOf(await uninstall(), 0).isDone, true)
     assert.equal(readdirSync(stateDir), ['notes.txt'])
     assert.equal(readdirSync(node.confDir).sort(), ['00-plexus.conflist.bak', '10-primary.conflist'])
+  })
+
+  it('the list goes also when the state directory cannot be written', async () => {
+    const { daemon, uninstall, conflist, args } = await scene()
+    await daemon.stop()
+    const stateDir = args()[4] ?? ''
+    renameSync(stateDir, `${stateDir}.away`)
+    writeFileSync(stateDir, 'in its place')
+    const run = await uninstall()
+    assert.is(run.status, 1, run.stdout)
+    assert.match(run.stderr, `${stateDir} cannot be written`)
+    assert.not.ok(existsSync(conflist))
+  })
+
+  it('a copy that Cilium has renamed goes as well, another of that name does not', async () => {
+    const { daemon, node, uninstall, conflist } = await scene()
+    await daemon.stop()
+    copyFileSync(conflist, `${conflist}.cilium_bak`)
+    writeFileSync(`${conflist}.old.cilium_bak`, '{"plugins":[{"type":"other"}]}')
+    assert.is(reportOf(await uninstall(), 0).isDone, true)
+    assert.equal(readdirSync(node.confDir).sort(), [
+      '00-plexus.conflist.old.cilium_bak',
+      '10-primary.conflist',
+    ])
   })
 })

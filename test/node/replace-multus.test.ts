@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
@@ -12,6 +14,7 @@ import { type PlexusRun, runCli } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
 import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
 import { stubPlugin } from '../rig/stub.ts'
+import { atEnd } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
@@ -277,6 +280,25 @@ spec('plexus install --replace-multus', (it) => {
     assert.equal(node.steps(), ['primary ADD eth0', 'primary DEL eth0'])
   })
 
+  it('an adopted pod whose record cannot be read holds up no other', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const path = [node.binDir]
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const networks = [{ name: 'cluster-net', config }]
+    const [torn, later] = [await node.pod({ name: 'torn' }), await node.pod({ name: 'later' })]
+    await attachAsMultus(node, torn, networks, { ...folders, path })
+    assert.equal(reportOf(await replace()).adopted, ['default/torn'])
+    const record = join(node.stateDir, 'sandboxes', torn.containerId, 'eth0')
+    rmSync(record)
+    mkdirSync(record)
+    await attachAsMultus(node, later, networks, { ...folders, path })
+    const report = reportOf(await replace(), 1)
+    assert.equal(report.adopted, ['default/later'])
+    assert.match(String(report.left[0]?.reason), 'cannot be read')
+    assert.ok(existsSync(join(folders.multusCacheDir, torn.containerId)))
+  })
+
   it("Multus's file stays until our list is there and served", async () => {
     const node = await stubNode()
     const { replace } = scene(node, { namespaceIsolation: true, globalNamespaces: 'default,telco' })
@@ -294,6 +316,44 @@ spec('plexus install --replace-multus', (it) => {
     ]) {
       assert.match(text, `${line}\n`)
     }
+  })
+
+  it("Multus's file stays while a pod has no record for want of a lock, not for one that can never have one", async () => {
+    const node = await stubNode()
+    const { replace, binDir, ...folders } = scene(node)
+    const pod = await node.pod()
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    writeFileSync(join(folders.multusCacheDir, 'aaa-torn'), '[{"Bytes":"eyJ')
+    writeFileSync(join(node.confDir, '00-plexus.conflist'), '{}')
+    mkdirSync(join(binDir, '../run'), { mode: 0o700 })
+    const server = createServer().listen(join(binDir, '../run/plexus.sock')).unref()
+    atEnd(() => void server.close())
+    const locks = join(node.stateDir, 'locks')
+    mkdirSync(locks, { recursive: true, mode: 0o700 })
+    const holder = spawn('flock', [join(locks, pod.containerId), 'sh', '-c', 'echo held; read -r end'])
+    atEnd(() => void holder.kill('SIGKILL'))
+    await new Promise((resolve) => holder.stdout.once('data', resolve))
+    // A test that fails must not wait for it.
+    holder.unref()
+    for (const pipe of [holder.stdin, holder.stdout, holder.stderr]) if (pipe instanceof Socket) pipe.unref()
+    const held = reportOf(await replace(), 1)
+    assert.equal([held.adopted, held.setAside], [[], []])
+    assert.match(String(held.waitsFor), `a record of container ${pod.containerId} (lock of container`)
+    assert.match(String(held.waitsFor), 'retry when it has ended')
+    assert.not.match(String(held.waitsFor), 'aaa-torn')
+    assert.ok(existsSync(join(node.confDir, '00-multus.conf')))
+    const released = new Promise((resolve) => holder.once('exit', resolve))
+    holder.ref()
+    holder.stdin.end()
+    await released
+    const after = reportOf(await replace(), 1)
+    assert.equal(after.adopted, ['default/pod-a'])
+    assert.equal(after.setAside, [join(node.confDir, '00-multus.conf.before-plexus')])
+    assert.equal(
+      after.left.map(({ containerId }) => containerId),
+      ['aaa-torn'],
+    )
   })
 
   it('reads Multus’s list, its daemon’s configuration beside it, or another file that is named', async () => {

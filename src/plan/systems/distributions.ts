@@ -60,7 +60,8 @@ export const MICROK8S: NetworkSystem = {
     {
       quirk:
         'Conf files are in `/var/snap/microk8s/current/args/cni-network`; `current` is a link that a refresh moves.',
-      remedy: 'Set `confDir` to that folder; a moved link is followed within 2 seconds.',
+      remedy:
+        'Set `confDir` to that folder; a moved link is followed within 2 seconds. Not in the DaemonSet, which binds the folder: mount its parent, or restart the pod.',
     },
     {
       quirk:
