@@ -2,7 +2,7 @@
 // to do by one argument in JSON; prints the report in JSON.
 import { type Chaos, Cycle } from './cycle.ts'
 import { Daemons } from './daemons.ts'
-import { findLeaks, look } from './leaks.ts'
+import { countEmptyLeases, findLeaks, look } from './leaks.ts'
 import { type ChaosNode, makeNode } from './node.ts'
 import { startShim } from './shim-call.ts'
 import { type ChaosReport, Tally } from './tally.ts'
@@ -55,6 +55,7 @@ async function run(
     cycles: next,
     daemonStarts: daemons.starts,
     leaks,
+    emptyLeases: countEmptyLeases(node),
     daemonFaults: daemons.faults,
   })
 }

@@ -16,6 +16,8 @@ export interface ChaosReport {
   readonly longestDelMs: number
   /** What was there at the end, with what had happened to its sandbox. */
   readonly leaks: readonly string[]
+  /** Leases in which host-local, killed, wrote no holder: no DEL can find them. */
+  readonly emptyLeases: number
   /** What did not end in its bound of tries or time. */
   readonly stuck: readonly string[]
   /** What failed with nothing killed, and daemons that ended by themselves. */
@@ -62,7 +64,7 @@ export class Tally {
 
   /** @param leaks Each is told with the history of the sandbox whose id is in it. */
   report(
-    run: Pick<ChaosReport, 'seed' | 'cycles' | 'daemonStarts' | 'leaks'> & {
+    run: Pick<ChaosReport, 'seed' | 'cycles' | 'daemonStarts' | 'leaks' | 'emptyLeases'> & {
       daemonFaults: readonly string[]
     },
   ): ChaosReport {

@@ -343,6 +343,8 @@ spec('plexus doctor where the daemon is gone', (it) => {
     writeOldFile(young, 'container-of-now\r\neth0')
     const now = new Date()
     utimesSync(young, now, now)
+    const empty = join(leaseDir, 'bridge-81', '10.81.0.10')
+    writeOldFile(empty)
     // A container that was made since the boot may still be there, whoever made it.
     const bootedLongAgo = `printf 'btime 1\\n' > "$1/stat"; mount --bind "$1/stat" /proc/stat`
     const run = await examine({ args: ['--fix'], before: bootedLongAgo })
@@ -351,7 +353,8 @@ spec('plexus doctor where the daemon is gone', (it) => {
     assertFound(run, 'lock-stale', lock)
     assertFound(run, 'lease-stale', lease)
     assert.not.match(JSON.stringify(run.finding('lease-stale')), /10\.81\.0\.[89]/)
-    assert.equal(run.finding('lease-stale')?.fixed, [])
+    assert.match(JSON.stringify(run.finding('lease-stale')), `${empty}: written by halves`)
+    assert.equal(run.finding('lease-stale')?.fixed, [`removed ${empty}`])
     const fixed = await examine({ args: ['--fix'] })
     assert.equal(fixed.finding('lease-stale')?.fixed, [`removed ${lease}`])
     assert.equal([lock, lease, held, young].map(existsSync), [false, false, true, true])

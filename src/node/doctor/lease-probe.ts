@@ -18,13 +18,15 @@ const STALE_AFTER_MS = 10 * 60_000
 
 interface Lease {
   readonly path: string
+  /** Empty if host-local was killed between making the file and writing into it: no DEL ever finds it. */
   readonly containerId: string
   readonly takenAtMs: number
 }
 
 /**
  * Addresses that host-local has given to containers of which neither the journal nor the runtime knows. One that
- * was taken before the last boot is free for certain: no container has outlived that.
+ * was taken before the last boot is free for certain (no container has outlived that), and so is one whose file
+ * names no container.
  */
 export function leaseProbe(node: ExaminedNode, dataDirs: readonly string[]): Found[] {
   const { stateDir, isPod } = node
@@ -33,20 +35,22 @@ export function leaseProbe(node: ExaminedNode, dataDirs: readonly string[]): Fou
     return [{ id: 'partial-view', what: `${LEASE_FOLDER} is not mounted here: leases cannot be seen` }]
   const results = RESULT_FOLDERS.flatMap((folder) => namesIn(folder))
   const isKnown = (id: string): boolean =>
-    entryAt(join(stateDir, 'sandboxes', id)) !== undefined || results.some((name) => name.includes(`-${id}-`))
+    id !== '' &&
+    (entryAt(join(stateDir, 'sandboxes', id)) !== undefined ||
+      results.some((name) => name.includes(`-${id}-`)))
   const now = Date.now()
   const stale = folders
     .flatMap(leasesIn)
     .filter(({ containerId, takenAtMs }) => now - takenAtMs > STALE_AFTER_MS && !isKnown(containerId))
   if (stale.length === 0) return []
   const bootedAtMs = bootTimeMs()
-  const certain = stale.filter(({ takenAtMs }) => takenAtMs < bootedAtMs)
+  const certain = stale.filter(({ takenAtMs, containerId }) => takenAtMs < bootedAtMs || containerId === '')
   const show = ({ path, containerId, takenAtMs }: Lease): string =>
-    `${path}: container ${containerId}, since ${new Date(takenAtMs).toISOString()}`
+    `${path}: ${containerId === '' ? 'written by halves, of no container' : `container ${containerId}`}, since ${new Date(takenAtMs).toISOString()}`
   return [
     {
       id: 'lease-stale',
-      what: `${stale.length} addresses of host-local are held by containers that nobody knows; ${certain.length} of them since before the last boot`,
+      what: `${stale.length} addresses of host-local are held by containers that nobody knows; ${certain.length} of them are free for certain`,
       evidence: evidenceOf(stale.map(show)),
       fix: `see with "crictl pods" that these containers are gone; then rm ${evidenceOf(stale.map(({ path }) => shellWord(path))).join(' ')}`,
       ...(certain.length === 0
@@ -70,7 +74,7 @@ function leasesIn(folder: string): Lease[] {
         const path = join(folder, network, name)
         const [containerId = ''] = (textOf(path, MOST_LEASE_BYTES) ?? '').trim().split(/\s/)
         const entry = entryAt(path)
-        if (entry === undefined || !/^[\w.-]+$/.test(containerId)) return []
+        if (entry === undefined || !/^[\w.-]*$/.test(containerId)) return []
         return [{ path, containerId, takenAtMs: entry.mtimeMs }]
       }),
   )
