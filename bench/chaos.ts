@@ -108,5 +108,6 @@ function formatChaos(report: ChaosReport): string {
   ] as const) {
     lines.push(`${title}: ${found.length}`, ...found.map((line) => `  ${line}`))
   }
+  lines.push(`empty leases, which no DEL can find: ${report.emptyLeases}`)
   return `${lines.join('\n')}\n`
 }
