@@ -11,9 +11,12 @@ export function isOnHost(env: Readonly<Record<string, string | undefined>>): boo
   const isInPod = env.KUBERNETES_SERVICE_HOST !== undefined
   const first = linkOf('/proc/1/ns/mnt')
   if (first === undefined) return !isInPod
-  return (
-    first === linkOf('/proc/self/ns/mnt') && (!isInPod || linkOf('/proc/self/ns/pid') === FIRST_PID_NAMESPACE)
-  )
+  return first === linkOf('/proc/self/ns/mnt') && (!isInPod || seesNodeProcesses())
+}
+
+/** Whether a process has the same number here as on the node, as with `hostPID`; not on a node that is a container. */
+export function seesNodeProcesses(): boolean {
+  return linkOf('/proc/self/ns/pid') === FIRST_PID_NAMESPACE
 }
 
 function linkOf(path: string): string | undefined {
