@@ -136,6 +136,7 @@ async function finish(options: UninstallOptions, removed: string[]): Promise<str
     const config = removeWrittenConfig(stateDir, root)
     if (config !== undefined) removed.push(config)
     removed.push(...removeShimFiles(binDir).map(({ path }) => path))
+    for (const folder of [join(devInfoDir, 'cni'), devInfoDir, dirname(devInfoDir)]) removeEmptyFolder(folder)
     for (const name of STATE_ENTRIES) rmSync(join(stateDir, name), { recursive: true, force: true })
   } finally {
     lock.release(false)
@@ -143,7 +144,6 @@ async function finish(options: UninstallOptions, removed: string[]): Promise<str
   if (removeEmptyFolder(stateDir)) removed.push(stateDir)
   if (lstatSync(socket, { throwIfNoEntry: false })?.isSocket() === true) rmSync(socket, { force: true })
   removeEmptyFolder(dirname(socket))
-  for (const folder of [join(devInfoDir, 'cni'), devInfoDir, dirname(devInfoDir)]) removeEmptyFolder(folder)
   return undefined
 }
 
