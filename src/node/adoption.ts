@@ -66,10 +66,18 @@ const MENDABLE: readonly number[] = [CniErrorCode.Io, CniErrorCode.TryAgainLater
  * undoes all of it. Pods that are recorded already are left alone: it may be run again at any time. What Multus keeps is
  * not touched until we have undone the pod.
  *
- * @throws {CniError} Io when the pods' network namespaces cannot be seen from here: each would be taken for gone.
+ * @throws {CniError} Io when the pods, or their network namespaces, cannot be seen from here: each would be forgotten, or
+ * taken for gone.
  */
 export async function adoptPods(options: AdoptionOptions): Promise<AdoptionReport> {
   const { stateDir, multusCacheDir, cniCacheDir, defaultNetwork } = options
+  if (!existsSync(multusCacheDir) && !isOnHost(process.env)) {
+    throw new CniError(
+      CniErrorCode.Io,
+      `the pods of Multus cannot be seen: ${multusCacheDir} is not there, or not mounted in here`,
+      { hint: "mount the host's folder; if Multus has never attached a pod there, make it on the host" },
+    )
+  }
   sweepAdopted(stateDir)
   const journal = openJournalDir(stateDir)
   const [ofMultus = [], ofRuntime = []] = [multusCacheDir, cniCacheDir].map((folder) =>

@@ -109,7 +109,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
       removed.push(...removeConflist(options.confDir))
     }
     if (options.canUndo) await undoDeadSandboxes(options)
-    const remaining = remainingSandboxes(stateDir)
+    const remaining = remainingSandboxes(stateDir, options.canUndo)
     const isElsewhere = remaining.length > 0 && !options.canUndo
     const obstacle =
       remaining.length === 0 ? await finish(options, removed) : isElsewhere ? NOT_ON_NODE : undefined
@@ -131,7 +131,7 @@ async function finish(options: UninstallOptions, removed: string[]): Promise<str
   }
   const lock = await lockAllSandboxes(stateDir, LOCK_TIMEOUT_MS)
   try {
-    if (remainingSandboxes(stateDir).length > 0) return 'a pod was attached just now'
+    if (remainingSandboxes(stateDir, options.canUndo).length > 0) return 'a pod was attached just now'
     sweepAdopted(stateDir, root)
     const config = removeWrittenConfig(stateDir, root)
     if (config !== undefined) removed.push(config)

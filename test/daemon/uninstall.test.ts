@@ -263,7 +263,14 @@ spec('plexus uninstall', (it) => {
       mkdirSync(join(root, folder), { recursive: true })
     mkdirSync(devInfo, { recursive: true })
     const binDir = join(root, 'opt/cni/bin')
-    const installed = await runCli(['install', '--no-fallback', '--bin-dir', binDir])
+    const installed = await runCli([
+      'install',
+      '--no-fallback',
+      '--bin-dir',
+      binDir,
+      '--state-dir',
+      join(root, 'state'),
+    ])
     assert.is(installed.status, 0, installed.stderr)
     const report = reportOf(await runCli(['uninstall', '--root', root, '-o', 'json']), 0)
     assert.equal(report.removed.map((path) => path.slice(root.length)).sort(), [

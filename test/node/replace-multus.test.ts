@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -290,6 +299,15 @@ exec unshare --mount --pid --fork --kill-child --mount-proc \\
   sh -c 'mount --bind /dev/null ${hidden.netns.path}; exec "$@"' sh ${PLEXUS} "$@"
 `
     writeFileSync(inContainer, script, { mode: 0o755 })
+    const away = `${folders.multusCacheDir}.away`
+    renameSync(folders.multusCacheDir, away)
+    const elsewhere = await replaceBy(inContainer)
+    renameSync(away, folders.multusCacheDir)
+    assert.is(elsewhere.status, 1)
+    assert.match(
+      elsewhere.stderr,
+      `the pods of Multus cannot be seen: ${folders.multusCacheDir} is not there`,
+    )
     const run = await replaceBy(inContainer)
     const { adopted, left } = reportOf(run, 1)
     assert.equal(adopted, ['default/seen'])
