@@ -1,4 +1,4 @@
-import { existsSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
@@ -20,7 +20,7 @@ import { toNetworkStatus } from '../network/network-status.ts'
 import { adopt } from '../plan/adoption.ts'
 import { type AdoptedPod, rememberAdopted, sweepAdopted } from './adopted-pods.ts'
 import { type ForeignPod, findOfMultus, findOfRuntime, namesIn } from './foreign-pods.ts'
-import { isOnHost, seesNodeProcesses } from './own-place.ts'
+import { isNetns, isOnHost, seesNodeProcesses } from './own-place.ts'
 
 /** Where pods are adopted from and to. */
 export interface AdoptionOptions {
@@ -266,12 +266,3 @@ function currentNetnsId(netns: string): string {
 }
 
 const GONE = 'gone'
-const NSFS = 0x6e736673
-
-function isNetns(path: string): boolean {
-  try {
-    return statfsSync(path).type === NSFS
-  } catch {
-    return false
-  }
-}

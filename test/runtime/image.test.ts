@@ -409,7 +409,9 @@ spec('the image', (it) => {
     await said('adopted 1 pods: default/rich')
     const daemon = await node.start('daemon')
     await said("Multus's file is now /etc/cni/net.d/00-multus.conf.before-plexus")
-    assert.match(await node.exec(daemon, 'list'), 'default/rich')
+    assert.match(await node.exec(keeper, 'list'), /default\/rich\b.*\blive\b/)
+    const unseen = await node.debug('list', '--state-dir', '/host/var/lib/cni/plexus')
+    assert.match(unseen, /default\/rich\b.*\blive\b/)
 
     const stale = '/var/lib/cni/plexus/locks/gone'
     await run('touch', ['-d', '1 hour ago', stale])
