@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "fallback.h"
+#include "inherited_lock.h"
 #include "replay.h"
 #include "session.h"
 
@@ -261,9 +262,16 @@ static int start_agent(const char *root) {
 
 static int print_usage(void) {
   static const char text[] = "plexus " PLEXUS_VERSION " is a CNI plugin: a container runtime starts it with CNI_COMMAND set.\n"
-                             "usage: plexus --version | --agent [ROOT]\n";
+                             "usage: plexus --version | --agent [ROOT] | --lock MILLISECONDS shared|exclusive...\n";
   write_stderr((Slice){(const uint8_t *)text, sizeof text - 1});
   return 2;
+}
+
+static int run_lock(const char *milliseconds, char **modes) {
+  Fault fault = {0};
+  int status = lock_inherited(milliseconds, modes, &fault);
+  if (fault.message != NULL) warn(fault.message);
+  return status < 2 || fault.message != NULL ? status : print_usage();
 }
 
 int main(int count, char **arguments) {
@@ -277,6 +285,7 @@ int main(int count, char **arguments) {
     return 0;
   }
   if ((count == 2 || count == 3) && strcmp(arguments[1], "--agent") == 0) return start_agent(arguments[2]);
+  if (count > 3 && strcmp(arguments[1], "--lock") == 0) return run_lock(arguments[2], arguments + 3);
   if (count > 1) return print_usage();
   session.container_id = variable("CNI_CONTAINERID");
   session.if_name = variable("CNI_IFNAME");

@@ -54,7 +54,7 @@ spec('deploy/ and its overlays in kubectl', (it) => {
       assert.equal(named(kustomize(join(ROOT, folder))), named(deployedObjects(folder)), folder)
   })
 
-  it('another image, and the agent, in an overlay of one’s own', () => {
+  it('another image, the agent and what replaces Multus, in an overlay of one’s own', () => {
     const folder = join(tempDir('overlay'), 'mine')
     mkdirSync(folder)
     const at = (path: string): string => relative(folder, join(ROOT, path))
@@ -62,11 +62,14 @@ spec('deploy/ and its overlays in kubectl', (it) => {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
       resources: [at('deploy/overlays/k3s')],
-      components: [at(AGENT)],
+      components: [at(AGENT), at('deploy/components/replace-multus')],
       images: [{ name: 'localhost/plexus', newName: 'registry.example.com/plexus', newTag: '1.2.3' }],
     }
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization))
-    const images = kustomize(folder).flatMap(({ kind, spec: set }) => {
+    const objects = kustomize(folder)
+    const replaced = objects.find(({ kind, metadata }) => kind === 'DaemonSet' && metadata.name === 'plexus')
+    assert.ok(replaced?.spec.template.spec.containers[1].args.includes('--replace-multus'))
+    const images = objects.flatMap(({ kind, spec: set }) => {
       const { initContainers = [], containers = [] } = kind === 'DaemonSet' ? set.template.spec : {}
       return [...initContainers, ...containers].map(({ image }) => image)
     })

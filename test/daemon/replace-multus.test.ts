@@ -26,7 +26,8 @@ interface Scene extends MultusFolders {
   readonly node: StubNode
   readonly shim: string
   readonly confFile: string
-  readonly folders: readonly string[]
+  /** Its arguments. */
+  readonly uninstall: readonly string[]
   /** Arguments of `plexus install --replace-multus`. */
   readonly install: readonly string[]
 }
@@ -66,7 +67,8 @@ async function scene(): Promise<Scene> {
     ...['--multus-cache-dir', caches.multusCacheDir, '--cni-cache-dir', caches.cniCacheDir],
     ...['--config', confFile],
   ]
-  return { ...caches, node, shim: join(binDir, 'plexus'), confFile, folders, install }
+  const uninstall = ['uninstall', ...folders, '--dev-info-dir', join(dir, 'k8s/devinfo'), '-o', 'json']
+  return { ...caches, node, shim: join(binDir, 'plexus'), confFile, uninstall, install }
 }
 
 function start(args: readonly string[]): { child: ChildProcess; said(): string } {
@@ -98,7 +100,7 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 
 spec('a node that changes from Multus to Plexus', (it) => {
   it('old pods are adopted, the runtime turns to us when we serve, and uninstall brings Multus back', async () => {
-    const { node, shim, confFile, folders, install, ...caches } = await scene()
+    const { node, shim, confFile, uninstall, install, ...caches } = await scene()
     const { confDir, stateDir } = node
     const [old, young] = [await node.pod({ name: 'old' }), await node.pod({ name: 'young' })]
     const path = [node.binDir]
@@ -145,23 +147,26 @@ spec('a node that changes from Multus to Plexus', (it) => {
     await daemon.stop()
     await young.netns.delete()
     writeFileSync(join(shim, '../multus'), '', { mode: 0o755 })
-    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    const gone = await runCli(uninstall, { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [join(confDir, MULTUS)])
     assert.is(readFileSync(join(confDir, MULTUS), 'utf8'), MULTUS_TEXT)
     assert.equal(readdirSync(confDir).sort(), [MULTUS, '10-cluster.conflist'])
     assert.equal(leases(node.leaseDir), [])
     assert.equal([existsSync(stateDir), filesBelow(caches.multusCacheDir)], [false, []])
+    assert.match(readFileSync(confFile, 'utf8'), 'metricsAddress', 'what somebody has changed since stays')
   })
 
   it('a Multus whose plugin is gone does not come back: no pod would start', async () => {
-    const { node, folders, install } = await scene()
+    const { node, confFile, uninstall, install } = await scene()
     const { confDir } = node
-    assert.is((await runCli(install)).status, 0)
+    for (let times = 1; times <= 2; times++) assert.is((await runCli(install)).status, 0)
+    assert.ok(existsSync(confFile))
     renameSync(join(confDir, MULTUS), join(confDir, `${MULTUS}.before-plexus`))
-    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    const gone = await runCli(uninstall, { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [])
+    assert.not.ok(existsSync(confFile), 'what was written for the daemon is not the node’s own')
     assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
