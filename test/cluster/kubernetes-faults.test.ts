@@ -212,6 +212,29 @@ spec('Kubernetes faults', (it) => {
     await followsAgain('after-restart')
   })
 
+  it('believes an API server that has come back with an older state, as after a restore of etcd', async () => {
+    const { namespace, api } = scene
+    await scene.createNad({ name: 'restored', config: { ...bridge, mtu: 1 } })
+    await scene.createNad({ name: 'changed-after', config: { ...bridge, mtu: 1 } })
+    await api.backUp()
+    // The API server waits 3 s before it says that a version is still to come.
+    const follower = await scene.store({ limits: { listMs: 20_000 } })
+    const config = async (name: string): Promise<string> =>
+      (await follower.nad(namespace, name))?.config ?? ''
+    await scene.createNad({ name: 'lost', config: bridge })
+    for (let mtu = 100; mtu < 140; mtu++) await scene.updateNad('restored', { ...bridge, mtu })
+    await eventually(async () => assert.match(await config('restored'), '139'))
+    await api.restore()
+    await scene.updateNad('changed-after', { ...bridge, mtu: 7 })
+    await eventually(async () => {
+      assert.match(await config('restored'), '"mtu":1}')
+      assert.match(await config('changed-after'), '"mtu":7}')
+      assert.is(await follower.nad(namespace, 'lost'), undefined)
+    }, 40_000)
+    await follower.close()
+    await followsAgain('after-restore')
+  })
+
   it('serves the NADs of this node from disk after a restart while the API server is away', async () => {
     const { namespace } = scene
     const first = await scene.store()
