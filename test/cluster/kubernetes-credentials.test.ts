@@ -111,6 +111,29 @@ spec('Kubernetes credentials', (it) => {
     assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
   })
 
+  it('with another token after a refusal that was slow, only for what is left of the time', async () => {
+    const { namespace, api, proxy } = scene
+    const tokenFile = join(tempDir('token'), 'token')
+    writeFileSync(tokenFile, 'expired')
+    const kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, tokenFile })
+    const credentials = kubeconfigCredentials(kubeconfig)
+    const store = await scene.store({ credentials, isOneShot: true, limits: { readMs: 6000 } })
+    let tries = 0
+    proxy.fault = () => (tries++ === 0 ? { delayMs: 5000 } : 'hang')
+    try {
+      const startedAt = performance.now()
+      const lookup = errorOf(store.pod(namespace, 'pod-a', uid))
+      await eventually(() => assert.is(tries, 1))
+      replace(tokenFile, 'node-token')
+      assert.match((await lookup).message, 'no whole answer within')
+      assert.is(tries, 2)
+      // With its whole time once more: 11 s.
+      assert.ok(performance.now() - startedAt < 9000)
+    } finally {
+      proxy.fault = () => undefined
+    }
+  })
+
   it('with a client certificate, and with another kubeconfig in its place', async () => {
     const { namespace, api } = scene
     const { authority, server } = api
@@ -195,7 +218,8 @@ users:
 
   it('outside of a pod there is no service account', () => {
     const dir = tempDir('none')
-    assert.is(inClusterCredentials({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, dir), undefined)
+    const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' }
+    assert.is(inClusterCredentials(inPod, join(dir, 'absent')), undefined)
     writeFileSync(join(dir, 'token'), 't')
     assert.is(inClusterCredentials({}, dir), undefined)
     writeFileSync(join(dir, 'ca.crt'), 'c')
@@ -204,6 +228,21 @@ users:
       dir,
     )
     assert.is(ipv6?.current().server, 'https://[fd00::1]:443')
+  })
+
+  it('in a pod whose token is not there at the moment there is a cluster all the same, which cannot be asked', async () => {
+    const dir = tempDir('serviceaccount')
+    writeFileSync(join(dir, 'ca.crt'), readFileSync(scene.api.authority.ca))
+    const port = new URL(scene.proxy.server).port
+    const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port }
+    const credentials = inClusterCredentials(env, dir)
+    assert.ok(credentials !== undefined)
+    const store = await scene.store({ credentials, isOneShot: true })
+    const error = await errorOf(store.pod(scene.namespace, 'pod-a', uid))
+    assert.is(error.code, CniErrorCode.TryAgainLater)
+    assert.match(error.message, `${dir}/token`)
+    writeFileSync(join(dir, 'token'), 'node-token')
+    assert.is((await store.pod(scene.namespace, 'pod-a', uid))?.uid, uid)
   })
 
   it('nothing secret is on disk below the state directory', async () => {
