@@ -54,6 +54,8 @@ export interface Informer<T> {
    * wants to know has to ask; unlike with a server that is away, which cannot be asked.
    */
   readonly isForbidden: boolean
+  /** Whether a watch is open, so that what is known is behind by moments at most. */
+  readonly isCurrent: boolean
   readonly size: number
   /** The object `namespace/name`, or `name` of those in no namespace. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
@@ -82,6 +84,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   let isListed = false
   let fault: string | undefined
   let isForbidden = false
+  let isCurrent = false
   /** Where the watch goes on; `undefined` when everything must be listed. */
   let version: string | undefined
   /** The oldest version that a list may be of: never back in time, unless the server has forgotten it. */
@@ -212,6 +215,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         signal: stop.signal,
         opened: () => {
           began()
+          isCurrent = true
           settling = setTimeout(() => {
             // By now all that happened meanwhile has been told.
             isForbidden = false
@@ -222,6 +226,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         ...(options.accept === undefined ? {} : { accept: options.accept.object }),
       })
     } finally {
+      isCurrent = false
       clearTimeout(settling)
     }
   }
@@ -277,6 +282,9 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     },
     get isForbidden() {
       return isForbidden
+    },
+    get isCurrent() {
+      return isCurrent
     },
     get size() {
       return objects.size

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { stringify } from 'yaml'
 import { CniErrorCode } from '../../src/cni/codes.ts'
 import { inClusterCredentials, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
 import { certificateAuthority } from '../rig/certificates.ts'
@@ -178,7 +179,71 @@ users:
     const path = writeKubeconfig({ server: api.server, ca, token: 'node-token' })
     const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
     const error = await errorOf(store.pod(namespace, 'pod-a', uid))
+    assert.is(error.code, CniErrorCode.TryAgainLater)
     assert.match(error.message, /certificate/)
+    assert.match(error.hint ?? '', 'certificate authority')
+  })
+
+  it('says that the certificate of the server has expired', async () => {
+    const { namespace, api, proxy } = scene
+    const path = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
+    const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
+    proxy.rotate({ ...api.authority, serving: (name) => api.authority.serving(name, 0) })
+    try {
+      await eventually(async () => {
+        const error = await errorOf(store.pod(namespace, 'pod-a', uid))
+        assert.is(error.code, CniErrorCode.TryAgainLater)
+        assert.match(error.message, 'certificate has expired')
+        assert.match(error.hint ?? '', 'renew')
+      })
+    } finally {
+      proxy.rotate(api.authority)
+    }
+    assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
+  })
+
+  it('takes of a kubeconfig the current context, files beside it, and what it says of the server', async () => {
+    const { namespace, api } = scene
+    const dir = tempDir('kubeconfig')
+    const path = join(dir, 'kubeconfig')
+    mkdirSync(join(dir, 'pki'))
+    writeFileSync(join(dir, 'pki/ca.crt'), readFileSync(api.authority.ca))
+    writeFileSync(join(dir, 'token'), 'node-token\n')
+    const { server } = api
+    const trusting = { server, 'certificate-authority': 'pki/ca.crt' }
+    const find = async (cluster: object, user: object = { tokenFile: 'token' }): Promise<string> => {
+      const conf = {
+        'current-context': 'second',
+        contexts: [
+          { name: 'first', context: { cluster: 'away', user: 'nobody' } },
+          { name: 'second', context: { cluster: 'here', user: 'node', namespace: 'ignored' } },
+        ],
+        clusters: [
+          { name: 'away', cluster: { server: 'https://127.0.0.1:1' } },
+          { name: 'here', cluster },
+        ],
+        users: [
+          { name: 'nobody', user: { token: 'nobody-token' } },
+          { name: 'node', user },
+        ],
+      }
+      writeFileSync(path, stringify(conf))
+      const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
+      try {
+        return (await store.pod(namespace, 'pod-a', uid))?.uid ?? 'none'
+      } catch (error) {
+        return error instanceof Error ? error.message : 'no error'
+      }
+    }
+    assert.is(await find(trusting), uid)
+    // As with kubectl the file wins, since it may be renewed.
+    assert.is(await find(trusting, { token: 'nobody-token', tokenFile: 'token' }), uid)
+    assert.is(await find({ ...trusting, 'tls-server-name': 'kubernetes.default.svc' }), uid)
+    assert.match(await find({ ...trusting, 'tls-server-name': 'other.test' }), 'altnames')
+    assert.match(await find({ server }), 'certificate')
+    assert.is(await find({ server, 'insecure-skip-tls-verify': true }), uid)
+    const host = server.replace('127.0.0.1', 'localhost')
+    assert.is(await find({ ...trusting, server: `${host}/` }), uid)
   })
 
   it('says what is wrong with a kubeconfig, and none of its secrets', async () => {

@@ -18,13 +18,21 @@ const FAULTS: readonly { name: string; fault: ProxyFault; says: RegExp; hint: Re
     name: "a proxy's 404",
     fault: { status: 404, body: '404 page not found' },
     says: /404/,
-    hint: /CustomResourceDefinition/,
+    hint: /CustomResourceDefinition|address of an API server/,
     tries: 1,
   },
   {
     name: "a proxy's page",
     fault: { status: 200, body: '<html>' },
     says: /no JSON/,
+    hint: /reach/,
+    tries: 2,
+  },
+  { name: 'nothing', fault: { status: 200, body: {} }, says: /not the object/, hint: /reach/, tries: 2 },
+  {
+    name: 'another object',
+    fault: { status: 200, body: { metadata: { name: 'other', namespace: 'default', uid: 'u' } } },
+    says: /not the object/,
     hint: /reach/,
     tries: 2,
   },
@@ -87,6 +95,29 @@ spec('Kubernetes faults', (it) => {
       assert.is((await store.nad(namespace, 'known'))?.name, 'known')
     })
   }
+
+  it('asks for a pod without UID while it is not told of changes, and takes what it knows when nobody answers', async () => {
+    const { namespace, proxy } = scene
+    const uidOf = async (): Promise<string | undefined> => (await store.pod(namespace, 'nameless'))?.uid
+    const first = await scene.createPod({ name: 'nameless' })
+    await eventually(async () => {
+      const before = proxy.requests.length
+      assert.is(await uidOf(), first)
+      assert.is(proxy.requests.length, before)
+    })
+    proxy.fault = ({ isWatch }) => (isWatch ? 'reset' : undefined)
+    proxy.reset()
+    await eventually(() => assert.ok(store.fault !== undefined))
+    await scene.deletePod('nameless')
+    const second = await scene.createPod({ name: 'nameless' })
+    assert.is(await uidOf(), second)
+    proxy.fault = () => 'reset'
+    assert.is(await uidOf(), first)
+    proxy.fault = ({ isWatch }) => (isWatch ? 'reset' : refusal(403, 'Forbidden'))
+    assert.match((await errorOf(uidOf())).message, '403')
+    proxy.fault = () => undefined
+    await followsAgain('after-nameless')
+  })
 
   it('asks a second time when the first answer was bad by chance', async () => {
     let count = 0
