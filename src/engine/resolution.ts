@@ -88,7 +88,7 @@ async function fetchNad(
   store: ClusterStore | undefined,
 ): Promise<NetworkAttachmentDefinition | undefined> {
   if (store === undefined || (reference.kind !== 'nad' && reference.kind !== 'named')) return undefined
-  return await store.nad(reference.namespace, reference.name)
+  return await store.nad(reference.namespace, reference.name, reference.kind === 'named')
 }
 
 function find(

@@ -181,6 +181,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const findNad = async (
     namespace: string,
     name: string,
+    hasStandIn = false,
   ): Promise<NetworkAttachmentDefinition | undefined> => {
     const key = toKey('NAD', namespace, name)
     const cached = followed(nads, key)
@@ -191,12 +192,14 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     const believedUntil = missing.get(key)
     if (believedUntil !== undefined && performance.now() < believedUntil) return undefined
     // Of those that were listed a copy is kept up to date, or removed: it has nothing new to say.
-    const copy = nads?.isListed && !nads.isForbidden ? undefined : files.read(key)
+    const isFollowed = nads?.isListed === true && !nads.isForbidden
+    const copy = isFollowed ? undefined : files.read(key)
+    const wasAbsent = hasStandIn && isFollowed
     const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
     try {
       const nad = await read(
         { id: `NAD ${key}`, path, parse: toNad },
-        copy === undefined ? limits.readMs : limits.readKeptMs,
+        copy === undefined && !wasAbsent ? limits.readMs : limits.readKeptMs,
       )
       if (nad !== undefined) {
         files.keep(nad)
@@ -207,6 +210,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
         warn(`NAD ${key} is taken as it was last seen: ${toCniError(error).message}`)
         return copy
       }
+      if (wasAbsent && isPassing(error)) return undefined
       throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
     }
     files.update(key, undefined)
