@@ -146,6 +146,32 @@ spec('pods while the cluster is at fault', (it) => {
     await assertClean(before)
   })
 
+  it('a pod whose runtime tells no UID gets its own networks, made anew as well, and is told of', async () => {
+    const name = 'nameless'
+    const pod = await podOf(name, 'alpha-net@first0')
+    const before = await node.watch(pod)
+    for (const [round, ifName] of ['first0', 'second0'].entries()) {
+      if (round > 0) {
+        await scene.deletePod(name)
+        await scene.createPod({ name, networks: `beta-net@${ifName}` })
+      }
+      const containerId = `nameless-${round}`
+      const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${scene.namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${containerId}`
+      await eventually(async () => {
+        const added = await pod.run('ADD', { containerId, args })
+        assertAdded(added)
+        const interfaces = added.json?.interfaces as { name: string }[]
+        if (!interfaces.some((entry) => entry.name === ifName)) {
+          assertDone(await pod.run('DEL', { containerId, args }))
+          assert.unreachable(`no ${ifName}: ${added.stdout}`)
+        }
+      })
+      await eventually(async () => assert.equal(await interfacesOf(name), ['eth0', ifName]))
+      assertDone(await pod.run('DEL', { containerId, args }))
+    }
+    await assertClean(before)
+  })
+
   it('a pod made anew 200 times gets its own networks each time, and the last one shows its own', async () => {
     const pod = await podOf('again', '')
     await scene.deletePod('again')
