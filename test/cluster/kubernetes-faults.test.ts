@@ -51,7 +51,8 @@ spec('Kubernetes faults', (it) => {
     known = await scene.createPod({ name: 'known' })
     await scene.createNad({ name: 'known', config: bridge })
     await scene.createPod({ name: 'elsewhere', node: 'worker-2' })
-    store = await scene.store()
+    // The API server waits 3 s before it says that a version is still to come.
+    store = await scene.store({ limits: { listMs: 20_000 } })
   })
   it.after(() => scene.close())
   it.after.each(() => {
@@ -248,21 +249,17 @@ spec('Kubernetes faults', (it) => {
     await scene.createNad({ name: 'restored', config: { ...bridge, mtu: 1 } })
     await scene.createNad({ name: 'changed-after', config: { ...bridge, mtu: 1 } })
     await api.backUp()
-    // The API server waits 3 s before it says that a version is still to come.
-    const follower = await scene.store({ limits: { listMs: 20_000 } })
-    const config = async (name: string): Promise<string> =>
-      (await follower.nad(namespace, name))?.config ?? ''
+    const config = async (name: string): Promise<string> => (await store.nad(namespace, name))?.config ?? ''
     await scene.createNad({ name: 'lost', config: bridge })
     for (let mtu = 100; mtu < 140; mtu++) await scene.updateNad('restored', { ...bridge, mtu })
-    await eventually(async () => assert.match(await config('restored'), '139'))
+    await eventually(async () => assert.match(await config('restored'), '139'), 20_000)
     await api.restore()
     await scene.updateNad('changed-after', { ...bridge, mtu: 7 })
     await eventually(async () => {
       assert.match(await config('restored'), '"mtu":1}')
       assert.match(await config('changed-after'), '"mtu":7}')
-      assert.is(await follower.nad(namespace, 'lost'), undefined)
+      assert.is(await store.nad(namespace, 'lost'), undefined)
     }, 40_000)
-    await follower.close()
     await followsAgain('after-restore')
   })
 
