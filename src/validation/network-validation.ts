@@ -2,7 +2,7 @@ import { isDefaultRoute } from '../cni/address.ts'
 import { CniError } from '../cni/cni-error.ts'
 import { type Conflist, parseConflist } from '../cni/conflist.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
-import { locateJson } from '../cni/json-position.ts'
+import { locateJson, pointerSteps } from '../cni/json-position.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { isCniVersion } from '../cni/version.ts'
 import { type NetworkAttachmentDefinition, resourceName } from '../network/nad.ts'
@@ -59,13 +59,14 @@ export function readConfigText(text: string, report: TextReport): unknown {
     return undefined
   }
   for (const pointer of duplicates) {
-    const path = pointer
-      .split('/')
-      .slice(1)
-      .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
-    report.add('duplicate-key', path, `key "${path.at(-1)}" is there twice; the last one counts`)
+    addDuplicate(report, pointerSteps(pointer))
   }
   return parseJson(text, 'the configuration')
+}
+
+/** Warns of a key that is twice in its JSON object. */
+export function addDuplicate(report: Report, path: ValuePath): void {
+  report.add('duplicate-key', path, `key "${path.at(-1)}" is there twice; the last one counts`)
 }
 
 /** Checks one network's configuration: a conf or a conflist. */
