@@ -316,11 +316,25 @@ function checkIpamPresence({ type, written, ipamType, path, report }: PluginView
   }
 }
 
+interface DefaultRoute {
+  readonly dst: string
+  readonly index: number
+}
+
+function defaultRoutes(routes: unknown): DefaultRoute[] {
+  if (!Array.isArray(routes)) return []
+  return routes.flatMap((route: unknown, index) => {
+    const dst = isJsonObject(route) ? textOf(route, 'dst') : undefined
+    return dst !== undefined && isDefaultRoute(dst) ? [{ dst, index }] : []
+  })
+}
+
 /** Warns of what an extra network should not do, as the network of a NAD that is nobody's default. */
 export function warnOfExtraNetwork({ plugins, report }: KnownNetwork): void {
   const isOverridden = plugins.some(
     ({ type, conf }) =>
-      type === 'route-override' && (conf.flushroutes === true || conf.flushgateway === true),
+      type === 'route-override' &&
+      (conf.flushroutes === true || conf.flushgateway === true || defaultRoutes(conf.delroutes).length > 0),
   )
   for (const { type, conf, ipam, path } of plugins) {
     const hint = 'leave it out: a pod asks for it by "default-route" in its annotation'
@@ -332,16 +346,19 @@ export function warnOfExtraNetwork({ plugins, report }: KnownNetwork): void {
         hint,
       )
     }
-    const routes = Array.isArray(ipam.routes) ? ipam.routes : []
-    for (const [index, route] of routes.entries()) {
-      const dst = isJsonObject(route) ? textOf(route, 'dst') : undefined
-      if (dst === undefined || !isDefaultRoute(dst) || isOverridden) continue
-      report.add(
-        'extra-default-route',
-        [...path, 'ipam', 'routes', index],
-        `${type}: the route to ${dst} gives the pod a second default route`,
-        hint,
-      )
+    const given: [readonly DefaultRoute[], ValuePath][] = [
+      [isOverridden ? [] : defaultRoutes(ipam.routes), ['ipam', 'routes']],
+      [type === 'route-override' ? defaultRoutes(conf.addroutes) : [], ['addroutes']],
+    ]
+    for (const [routes, at] of given) {
+      for (const { dst, index } of routes) {
+        report.add(
+          'extra-default-route',
+          [...path, ...at, index],
+          `${type}: the route to ${dst} gives the pod a second default route`,
+          hint,
+        )
+      }
     }
   }
   const [first] = plugins
