@@ -30,8 +30,7 @@ const KNOWN_MISTAKES: Readonly<Record<string, string>> = {
 }
 
 /** Domains under which nobody else's annotation for networks is. */
-const NETWORKS_OF_CNI =
-  /^(?:[\w-]+\.)*(?:cncf|multus-cni|multus|cni)\.io\/(?:network|networks|nets?)$/i
+const NETWORKS_OF_CNI = /^(?:[\w-]+\.)*(?:cncf|multus-cni|multus|cni)\.io\/(?:network|networks|nets?)$/i
 
 /** Keys that are no near miss though they look like one. */
 const OTHER_KEYS = [NETWORK_STATUS_ANNOTATION, 'k8s.v1.cni.cncf.io/networks-status']
