@@ -96,8 +96,10 @@ const REPLACEMENT = '\ufffd'
 
 /** The first byte that is not UTF-8: neither the API server nor a runtime takes such a file. */
 function encodingFault(file: string, bytes: Buffer, text: string): Finding | undefined {
+  let [offset, counted] = [0, 0]
   for (let at = text.indexOf(REPLACEMENT); at >= 0; at = text.indexOf(REPLACEMENT, at + 1)) {
-    const offset = Buffer.byteLength(text.slice(0, at))
+    offset += Buffer.byteLength(text.slice(counted, at))
+    counted = at
     // It may stand in the file itself.
     if (bytes.subarray(offset, offset + 3).toString('latin1') === '\u00ef\u00bf\u00bd') continue
     const [line = 1, column = 1] = toLocator(text)(at).split(':').map(Number)

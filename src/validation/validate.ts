@@ -52,7 +52,7 @@ export function validateFiles(files: readonly SourceFile[]): Validation {
   const documents: SourceDocument[] = []
   for (const file of files) {
     const source = readSource(file)
-    documents.push(...source.documents)
+    for (const document of source.documents) documents.push(document)
     for (const { document, position, code, message, hint } of source.faults) {
       findings.push({
         severity: 'error',

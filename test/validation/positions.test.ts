@@ -123,6 +123,12 @@ spec('places in JSON inside of YAML', (it) => {
     ])
   })
 
+  it('a stream may have any number of objects', () => {
+    const text = `${'{"kind": "X"}\n'.repeat(150_000)}{"kind": "Pod", "apiVersion": "v1"}`
+    const { findings, checked } = validateFiles([{ name: 'a.json', text }])
+    assert.equal([checked.others, checked.pods, findings[0]?.line], [150_000, 1, 150_001])
+  })
+
   it('a key that is twice in its object is told, in YAML and in JSON', () => {
     const found = (name: string, text: string): unknown =>
       validateFiles([{ name, text }]).findings.map(
