@@ -102,7 +102,8 @@ function segmentOf({ nad }: KnownNetwork, { type, conf }: PluginView): string | 
 function storeOf({ conflist }: KnownNetwork, { ipamType, ipam }: PluginView): string | undefined {
   if (conflist === undefined) return undefined
   if (ipamType === 'host-local') {
-    return `${textOf(ipam, 'dataDir') ?? '/var/lib/cni/networks'}/${conflist.name}`
+    const dataDir = textOf(ipam, 'dataDir') ?? '/var/lib/cni/networks'
+    return `${dataDir.replace(/\/+$/, '')}/${conflist.name}`
   }
   // Whereabouts keeps ranges apart in the whole cluster unless it is told not to.
   const isCommon = ipam.enable_overlapping_ranges !== false && textOf(ipam, 'network_name') === undefined
