@@ -18,10 +18,12 @@ import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const AGENT = 'deploy/components/agent'
-const FOLDERS = ['deploy/base', AGENT, ...overlays()]
-/** Kinds that only a distribution has. */
+const CERT_MANAGER = 'deploy/webhook/cert-manager'
+const FOLDERS = ['deploy/base', AGENT, ...overlays(), CERT_MANAGER]
+/** Kinds that only a distribution has, or cert-manager. */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   'deploy/overlays/openshift': ['SecurityContextConstraints'],
+  [CERT_MANAGER]: ['Issuer', 'Certificate', 'Issuer', 'Certificate'],
 }
 const PATHS: Readonly<Record<string, string>> = {
   ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
@@ -29,7 +31,15 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
   ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
   DaemonSet: '/apis/apps/v1/namespaces/kube-system/daemonsets',
+  Service: '/api/v1/namespaces/kube-system/services',
+  Deployment: '/apis/apps/v1/namespaces/kube-system/deployments',
+  PodDisruptionBudget: '/apis/policy/v1beta1/namespaces/kube-system/poddisruptionbudgets',
+  ValidatingWebhookConfiguration: '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+  MutatingWebhookConfiguration: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
 }
+
+/** A component is made only as a part of another folder. */
+const isWhole = (folder: string): boolean => folder !== AGENT
 
 /** By what an object is compared with another. */
 function named(objects: readonly DeployedObject[]): Record<string, DeployedObject> {
@@ -50,7 +60,7 @@ spec('deploy/ and its overlays in kubectl', (it) => {
   })
 
   it('kustomize makes of each folder what all other tests look at', () => {
-    for (const folder of ['deploy', 'crds', 'deploy/base', ...overlays()])
+    for (const folder of ['deploy', 'crds', 'deploy/policy', 'deploy/webhook', ...FOLDERS.filter(isWhole)])
       assert.equal(named(kustomize(join(ROOT, folder))), named(deployedObjects(folder)), folder)
   })
 

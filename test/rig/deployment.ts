@@ -96,9 +96,10 @@ export function overlays(): string[] {
 
 /**
  * An object as the API server of the tests can know it, which is of 1.20: `maxSurge` of a DaemonSet came with
- * 1.22, and without it a node cannot be told to keep its old pod.
+ * 1.22, and without it a node cannot be told to keep its old pod; `policy/v1` is of 1.21.
  */
 export function asOfTestServer(object: DeployedObject): DeployedObject {
+  if (object.kind === 'PodDisruptionBudget') return { ...object, apiVersion: 'policy/v1beta1' }
   if (object.kind !== 'DaemonSet' || object.spec.updateStrategy.rollingUpdate === undefined) return object
   const rollingUpdate = { maxUnavailable: 1 }
   return { ...object, spec: { ...object.spec, updateStrategy: { type: 'RollingUpdate', rollingUpdate } } }
