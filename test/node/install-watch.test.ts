@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { builtShim } from '../native/shim.ts'
 import { eventually } from '../rig/daemon.ts'
@@ -83,6 +84,46 @@ spec('plexus install --watch', (it) => {
     await there(next)
     assert.is(await stopped(child), 0)
     assert.match(said(), `put back: ${link}/plexus\n`)
+  })
+
+  it('of two with other settings the one that was started later wins, and the other when that has stopped', async () => {
+    const dir = tempDir('watch')
+    const binDir = join(dir, 'bin')
+    mkdirSync(binDir)
+    const start = (wait: number) =>
+      startWatch(PLEXUS, [
+        ...['install', '--no-fallback', '--bin-dir', binDir, '--state-dir', join(dir, 'state')],
+        ...['--add-wait', String(wait)],
+      ])
+    const conf = join(binDir, 'plexus.shim')
+    const holds = (wait: number): Promise<void> =>
+      eventually(() => assert.match(readFileSync(conf, 'utf8'), `addWait=${wait}\n`), PUT_BACK_MS)
+    const leavesAlone = ({ said }: { said(): string }, times: number): Promise<void> =>
+      eventually(() => assert.is(said().split('left alone').length - 1, times, said()), PUT_BACK_MS)
+    const old = start(11)
+    await holds(11)
+    const young = start(12)
+    await holds(12)
+    await leavesAlone(old, 1)
+    const { ino } = lstatSync(conf)
+    // As long as each of them looks several times.
+    await delay(2000)
+    assert.is(lstatSync(conf).ino, ino, `${old.said()}\n${young.said()}`)
+    rmSync(conf)
+    await eventually(() => assert.match(young.said(), 'put back'), PUT_BACK_MS)
+    await holds(12)
+    // A container that is started anew comes later, too, until its pod goes.
+    assert.is(await stopped(old.child), 0)
+    const again = start(11)
+    await leavesAlone(young, 1)
+    await holds(11)
+    assert.is(await stopped(again.child), 0)
+    await holds(12)
+    assert.is(await stopped(young.child), 0)
+    // Nobody keeps it: what is installed by hand counts, and who is started then counts more.
+    const args = ['install', '--no-fallback', '--bin-dir', binDir, '--add-wait', '13']
+    assert.is((await runCli([...args, '--state-dir', join(dir, 'state')])).status, 0)
+    await holds(13)
   })
 
   it('leaves another release alone that has been installed, and the node while it is uninstalled', async () => {

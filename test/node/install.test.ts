@@ -104,10 +104,14 @@ spec('plexus install', (it) => {
     const modeOf = (name: string): number => lstatSync(join(binDir, name)).mode & 0o7777
     assert.equal(['plexus', 'plexus-standalone', 'plexus.shim'].map(modeOf), [0o755, 0o755, 0o600])
     assert.ok(readFileSync(join(binDir, 'plexus-standalone')).equals(readFileSync(standalone)))
+    const text = readFileSync(join(binDir, 'plexus.shim'), 'utf8')
+    const [, installed = ''] = /^installed=(.*)$/m.exec(text) ?? []
+    assert.ok(Math.abs(Date.parse(installed) - Date.now()) < 600_000, installed)
     assert.is(
-      readFileSync(join(binDir, 'plexus.shim'), 'utf8'),
+      text,
       `# Written by "plexus install".
 version=${version}
+installed=${installed}
 socket=${join(dir, 'run/s.sock')}
 stateDir=${stateDir}
 binDirs=/host/bin
