@@ -11,15 +11,17 @@ import {
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { openJournalDir } from '../../src/journal/journal.ts'
 import { assertAdded, assertDone, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { type Crash, crash } from '../rig/crash.ts'
 import { eventually, startDaemonAt } from '../rig/daemon.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
-import { PLEXUS, runCli } from '../rig/plexus.ts'
+import { PLEXUS, type PlexusCall, type PlexusRun, runCli } from '../rig/plexus.ts'
 import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
 import { atEnd, TEST_RUN } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
+import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
 interface Scene extends MultusFolders {
@@ -165,46 +167,70 @@ spec('a node that changes from Multus to Plexus', (it) => {
     assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
-  it('an adoption that is killed at any moment is finished by the next run', async () => {
-    const { node, install, multusCacheDir } = await scene()
-    const pods = 60
-    const pod = await node.pod()
-    for (let number = 0; number < pods; number++) {
-      const containerId = `container-${String(number).padStart(3, '0')}`
-      const list = NETWORKS.map(({ name, config }) => ({
-        Name: name,
-        Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
-      }))
-      writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
-      for (const [index, { config }] of NETWORKS.entries()) {
-        const ifName = index === 0 ? 'eth0' : 'net1'
-        writeFileSync(
-          join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
-          JSON.stringify({
-            kind: 'cniCacheV1',
-            ...{ containerId, ifName, networkName: config.name, netns: pod.netns.path },
-            result: { cniVersion: '1.0.0' },
-          }),
-        )
-      }
-    }
-    let atKill = pods
-    for (let kills = 0; kills < 10 && atKill === pods; kills++) {
+  it('an adoption that is killed at any step is finished by the next run, and Multus’s files go after the pods', async () => {
+    const killAt = async (place: Scene, pods: readonly TestPod[], effect: number): Promise<Crash> => {
+      const { node, install, multusCacheDir, confFile } = place
       rmSync(node.stateDir, { recursive: true, force: true })
-      const { child } = start(install)
-      await soon(() => assert.ok(journalFiles(node.stateDir).length > 3))
-      await delay(Math.random() * 30)
-      await ended(child, 'SIGKILL')
-      atKill = journalFiles(node.stateDir).length
+      rmSync(confFile, { force: true })
+      for (const pod of pods) writeCaches(multusCacheDir, pod)
+      const adopt = (call: PlexusCall): Promise<PlexusRun> =>
+        runCli(install, { executable: call.executable ?? '', env: call.env ?? {} })
+      const crashed = await crash({ effect, when: 'before' }, adopt)
+      const last = await runCli(install)
+      assert.is(last.status, 0, last.stdout + last.stderr)
+      const journal = openJournalDir(node.stateDir)
+      for (const { containerId } of pods) {
+        const lookup = journal.lookup({ containerId, ifName: 'eth0' })
+        assert.ok(lookup.state === 'intact' && lookup.record.complete !== undefined, containerId)
+        // As a DEL does when all is undone.
+        journal.remove({ containerId, ifName: 'eth0' })
+      }
+      const swept = await runCli(install)
+      assert.is(swept.status, 0, swept.stdout + swept.stderr)
+      assert.equal(filesBelow(multusCacheDir), [], 'files of Multus are left')
+      assert.equal(journalFiles(node.stateDir), [], 'adopted once more')
+      return crashed
     }
-    assert.ok(atKill < pods, 'no kill came before the end: the test shows nothing')
-    const last = await runCli(install)
-    assert.is(last.status, 0, last.stdout + last.stderr)
-    const { attachments } = (await runCli(['list', '--state-dir', node.stateDir, '-o', 'json'])).json as {
-      attachments: { state: string }[]
+    let next = 1
+    let effects: readonly string[] = []
+    const faults: string[] = []
+    const work = async (): Promise<void> => {
+      const place = await scene()
+      const pods = [await place.node.pod({ name: 'one' }), await place.node.pod({ name: 'two' })]
+      while (effects.length === 0) {
+        const effect = next++
+        try {
+          const crashed = await killAt(place, pods, effect)
+          if (!crashed.isKilled) effects = crashed.effects
+        } catch (error) {
+          faults.push(`killed before effect ${effect}: ${error instanceof Error ? error.message : error}`)
+          if (faults.length > 3) break
+        }
+      }
+      rmSync(place.node.stateDir, { recursive: true, force: true })
     }
-    assert.is(attachments.length, pods * NETWORKS.length)
-    assert.equal([...new Set(attachments.map(({ state }) => state))], ['live'])
-    rmSync(node.stateDir, { recursive: true })
+    await Promise.all([work(), work()])
+    assert.equal(faults, [])
+    assert.ok(effects.filter((effect) => /adopted\.json/.test(effect)).length > 3, effects.join('\n'))
   })
 })
+
+/** What Multus has of a pod with {@link NETWORKS}. */
+function writeCaches(multusCacheDir: string, { containerId, netns }: TestPod): void {
+  const list = NETWORKS.map(({ name, config }) => ({
+    Name: name,
+    Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
+  }))
+  writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
+  for (const [index, { config }] of NETWORKS.entries()) {
+    const ifName = index === 0 ? 'eth0' : 'net1'
+    writeFileSync(
+      join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
+      JSON.stringify({
+        kind: 'cniCacheV1',
+        ...{ containerId, ifName, networkName: config.name, netns: netns.path },
+        result: { cniVersion: '1.0.0' },
+      }),
+    )
+  }
+}
