@@ -179,6 +179,8 @@ spec('a node that changes from Multus to Plexus', (it) => {
       writeCaches(multusCacheDir, pod)
       return await crash(point, ({ executable = '', env = {} }) => runCli(install, { executable, env }))
     }
+    // The first run has the shim to put in place as well.
+    await killed(undefined)
     const { effects } = await killed(undefined)
     const points = effects.flatMap((effect, index) => (effect.includes(node.stateDir) ? [index + 1] : []))
     assert.ok(points.length > 10, effects.join('\n'))
