@@ -95,6 +95,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     openDefaultNetwork({
       conf: watch.current,
       nodeConf: parseNetConf({ type: 'plexus', ...watch.current.netConf }),
+      runtime: () => clusters.nodeOf(confs.current())?.status.runtime,
       // Another release's list would be written over this one's, and the other way round.
       isServing: () =>
         isServing &&

@@ -169,14 +169,16 @@ async function record(
     )
     open.started(numbered.flatMap(({ calls }) => calls))
     open.undo(undos(true))
-    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
     await open.sync()
+    // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is whole,
+    // since no run looks at a whole one again.
+    const adopted: AdoptedPod = { ...key, files }
+    if (files.length > 0) rememberAdopted(stateDir, [adopted])
+    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
     const mark = open.closeToMark()
     // Its network-status is Multus's, and true.
     mark.set()
     mark.close()
-    const adopted: AdoptedPod = { ...key, files }
-    if (files.length > 0) rememberAdopted(stateDir, [adopted])
   } finally {
     lock.release(false)
   }

@@ -2,7 +2,14 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
-import { placedVersion, placeShimFiles, type ShimFiles, shimFilesMark } from './shim-files.ts'
+import {
+  disownShimConf,
+  installationTime,
+  placedConf,
+  placeShimFiles,
+  type ShimFiles,
+  shimFilesMark,
+} from './shim-files.ts'
 import { UNINSTALLING_FILE } from './uninstall-mark.ts'
 
 const LOOK_INTERVAL_MS = 500
@@ -18,30 +25,37 @@ export interface ShimKeeperOptions {
 
 /**
  * Puts back what somebody removes or changes in the folder of plugins, also when that is replaced or its link leads
- * elsewhere, until it is told to stop. Not while the node is uninstalled, and not what another release has put there:
- * in a rollout two of them look after the same folder.
+ * elsewhere, until it is told to stop. Not while the node is uninstalled, and not what another release has put there, or
+ * other settings that were installed later: in a rollout two of them look after the same folder. Who stops says so, and
+ * another one puts in what it keeps.
  */
 export async function keepShimFiles({ files, stateDir, signal, report }: ShimKeeperOptions): Promise<void> {
   const { binDir, conf } = files
+  const since = installationTime(binDir)
   let seen: string | undefined
   let said: string | undefined
   const say = (message: string): void => {
     if (message !== said) report(message)
     said = message
   }
+  const isUninstalled = (): boolean => existsSync(join(stateDir, UNINSTALLING_FILE))
   const look = (): void => {
-    if (existsSync(join(stateDir, UNINSTALLING_FILE))) {
+    if (isUninstalled()) {
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
     const mark = shimFilesMark(binDir)
     if (mark === seen) return
-    const version = placedVersion(binDir)
+    const { version, order } = placedConf(binDir, conf, since)
     if (version !== undefined && version !== conf.version) {
       say(`release ${version} has been installed in ${binDir}: it is left alone`)
       return
     }
-    const changed = placeShimFiles(files).filter(({ action }) => action !== 'unchanged')
+    if (order === 'later') {
+      say(`other settings have been installed in ${binDir} since: they are left alone`)
+      return
+    }
+    const changed = placeShimFiles(files, since).filter(({ action }) => action !== 'unchanged')
     said = undefined
     if (changed.length === 0) {
       // They were as they should be when the mark was taken; after a change somebody may have been faster.
@@ -52,13 +66,19 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     seen ??= ''
     report(`${what}: ${changed.map(({ path }) => path).join(', ')}`)
   }
-  while (!signal.aborted) {
+  const attempt = (act: () => void): void => {
     try {
-      look()
+      act()
     } catch (error) {
       const { message, hint } = toCniError(error)
       say(hint === undefined ? message : `${message}; ${hint}`)
     }
+  }
+  while (!signal.aborted) {
+    attempt(look)
     await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
   }
+  attempt(() => {
+    if (!isUninstalled()) disownShimConf(files)
+  })
 }

@@ -11,15 +11,18 @@ import {
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { openJournalDir } from '../../src/journal/journal.ts'
+import { sweepAdopted } from '../../src/node/adopted-pods.ts'
 import { assertAdded, assertDone, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { type Crash, crash, type KillPoint } from '../rig/crash.ts'
 import { eventually, startDaemonAt } from '../rig/daemon.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
 import { PLEXUS, runCli } from '../rig/plexus.ts'
-import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
+import { filesBelow, leases } from '../rig/state-files.ts'
 import { atEnd, TEST_RUN } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
+import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
 interface Scene extends MultusFolders {
@@ -170,46 +173,59 @@ spec('a node that changes from Multus to Plexus', (it) => {
     assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
-  it('an adoption that is killed at any moment is finished by the next run', async () => {
-    const { node, install, multusCacheDir } = await scene()
-    const pods = 60
+  it('an adoption that is killed at any step is finished by the next run, and Multus’s files go after the pods', async () => {
+    const { node, install, multusCacheDir, confFile } = await scene()
     const pod = await node.pod()
-    for (let number = 0; number < pods; number++) {
-      const containerId = `container-${String(number).padStart(3, '0')}`
-      const list = NETWORKS.map(({ name, config }) => ({
-        Name: name,
-        Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
-      }))
-      writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
-      for (const [index, { config }] of NETWORKS.entries()) {
-        const ifName = index === 0 ? 'eth0' : 'net1'
-        writeFileSync(
-          join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
-          JSON.stringify({
-            kind: 'cniCacheV1',
-            ...{ containerId, ifName, networkName: config.name, netns: pod.netns.path },
-            result: { cniVersion: '1.0.0' },
-          }),
-        )
+    const key = { containerId: pod.containerId, ifName: 'eth0' }
+    const journal = openJournalDir(node.stateDir)
+    const killed = async (point: KillPoint | undefined): Promise<Crash> => {
+      rmSync(node.stateDir, { recursive: true, force: true })
+      rmSync(confFile, { force: true })
+      writeCaches(multusCacheDir, pod)
+      return await crash(point, ({ executable = '', env = {} }) => runCli(install, { executable, env }))
+    }
+    // The first run has the shim to put in place as well.
+    await killed(undefined)
+    const { effects } = await killed(undefined)
+    const points = effects.flatMap((effect, index) => (effect.includes(node.stateDir) ? [index + 1] : []))
+    assert.ok(points.length > 10, effects.join('\n'))
+    const faults: string[] = []
+    for (const effect of points) {
+      try {
+        await killed({ effect, when: 'before' })
+        const next = await runCli(install)
+        assert.is(next.status, 0, next.stdout + next.stderr)
+        const lookup = journal.lookup(key)
+        assert.ok(lookup.state === 'intact' && lookup.record.complete !== undefined, 'not adopted')
+        // As a DEL does when all is undone.
+        journal.remove(key)
+        sweepAdopted(node.stateDir)
+        assert.equal(filesBelow(multusCacheDir), [], 'files of Multus are left')
+      } catch (error) {
+        faults.push(`${effects[effect - 1]}: ${error instanceof Error ? error.message : error}`)
       }
     }
-    let atKill = pods
-    for (let kills = 0; kills < 10 && atKill === pods; kills++) {
-      rmSync(node.stateDir, { recursive: true, force: true })
-      const { child } = start(install)
-      await soon(() => assert.ok(journalFiles(node.stateDir).length > 3))
-      await delay(Math.random() * 30)
-      await ended(child, 'SIGKILL')
-      atKill = journalFiles(node.stateDir).length
-    }
-    assert.ok(atKill < pods, 'no kill came before the end: the test shows nothing')
-    const last = await runCli(install)
-    assert.is(last.status, 0, last.stdout + last.stderr)
-    const { attachments } = (await runCli(['list', '--state-dir', node.stateDir, '-o', 'json'])).json as {
-      attachments: { state: string }[]
-    }
-    assert.is(attachments.length, pods * NETWORKS.length)
-    assert.equal([...new Set(attachments.map(({ state }) => state))], ['live'])
+    assert.equal(faults, [])
     rmSync(node.stateDir, { recursive: true })
   })
 })
+
+/** What Multus has of a pod with {@link NETWORKS}. */
+function writeCaches(multusCacheDir: string, { containerId, netns }: TestPod): void {
+  const list = NETWORKS.map(({ name, config }) => ({
+    Name: name,
+    Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
+  }))
+  writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
+  for (const [index, { config }] of NETWORKS.entries()) {
+    const ifName = index === 0 ? 'eth0' : 'net1'
+    writeFileSync(
+      join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
+      JSON.stringify({
+        kind: 'cniCacheV1',
+        ...{ containerId, ifName, networkName: config.name, netns: netns.path },
+        result: { cniVersion: '1.0.0' },
+      }),
+    )
+  }
+}
