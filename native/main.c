@@ -25,6 +25,8 @@ enum {
   MAX_STDIN_BYTES = MAX_FRAME_BYTES - 1024 * 1024,
   LOCK_WAIT_MS = 30000,
   KNOCK_MS = 500,
+  /* Whoever asks for versions alone may never close stdin. */
+  STDIN_PATIENCE_MS = 1000,
   STDIN_CHUNK = 16384,
 };
 
@@ -53,12 +55,16 @@ static int print_error(int code, const char *message) {
   return 1;
 }
 
-static Fault read_stdin(void) {
+/* Past the deadline what has come counts. */
+static Fault read_stdin(int64_t deadline) {
   static Buffer bytes;
   struct pollfd entry = {.fd = STDIN_FILENO, .events = POLLIN};
   for (;;) {
     if (is_asked_to_end()) return (Fault){CODE_TRY_AGAIN, join("ended by the runtime before stdin was read", NULL)};
-    if (wait_for(&entry, 1, NEVER) == 0) continue;
+    if (wait_for(&entry, 1, deadline) == 0) {
+      if (now_ms() >= deadline) return (Fault){0};
+      continue;
+    }
     ssize_t got = read(STDIN_FILENO, buffer_reserve(&bytes, STDIN_CHUNK), STDIN_CHUNK);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return (Fault){CODE_IO, join("stdin cannot be read: ", strerror(errno), NULL)};
@@ -213,7 +219,7 @@ static int run_request(void) {
   Fault fault = read_config(&session.config);
   begin_session(&session);
   if (fault.message == NULL) knock();
-  if (fault.message == NULL) fault = read_stdin();
+  if (fault.message == NULL) fault = read_stdin(NEVER);
   if (fault.message == NULL) fault = check_environment();
   if (fault.message != NULL) return print_error(fault.code, fault.message);
   session.search = make_search_path(variable("CNI_PATH"), session.config.bin_dirs, session.config.fallback);
@@ -283,13 +289,13 @@ int main(int count, char **arguments) {
   session.netns = variable("CNI_NETNS");
   if (strcmp(command, "VERSION") == 0) {
     Buffer answer = {0};
-    free(read_stdin().message);
+    free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
     render_versions(&answer, session.stdin_bytes);
     write_stdout(buffer_whole(&answer));
     return 0;
   }
   if (parse_verb(command, &session.verb)) return run_request();
-  free(read_stdin().message);
+  free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
   if (*command == 0) return print_error(CODE_ENVIRONMENT, "required env variables [CNI_COMMAND] missing");
   return print_error(CODE_ENVIRONMENT, join("unknown CNI_COMMAND: ", command, NULL));
 }

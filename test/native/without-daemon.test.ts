@@ -221,6 +221,12 @@ spec('shim: without a daemon', (it) => {
     })
   }
 
+  it('CNI-032 VERSION with a stdin that is never closed is answered all the same', async () => {
+    const run = await testShim().run('VERSION', { conf: '{"cniVersion":"0.4.0"}', isStdinOpen: true })
+    assert.is(run.status, 0)
+    assert.is(run.json?.cniVersion, '0.4.0')
+  })
+
   it('an unknown or missing CNI_COMMAND is error 4', async () => {
     const shim = testShim()
     assert.is((await shim.run('add')).json?.msg, 'unknown CNI_COMMAND: add')
