@@ -184,6 +184,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      stateDir,
       isHeldUp: () => loop.isHeldUp,
       publishWaitMs: () => watch.conf.publishWaitMs,
       knownFile: (path) => defaultNetwork?.knownFile(path),
