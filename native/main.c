@@ -239,7 +239,8 @@ static int run_request(void) {
   bool is_refused = false;
   Outcome outcome = ask_daemon(&why, &is_refused);
   if (outcome != SERVED) return answer_without_daemon(outcome, why, is_refused, now_ms() - begun);
-  write_stdout(buffer_whole(&session.answer));
+  // What a runtime has not been told it cannot use.
+  if (!write_stdout(buffer_whole(&session.answer)) && session.status == 0) session.status = 1;
   if (session.verb == VERB_GC) forget_locks(session.config.state_dir, &session.lock);
   if (!session.lends_a_hand) return finish(session.status, session.forgets);
   unlock(&session.lock, session.forgets);
@@ -279,8 +280,7 @@ int main(int count, char **arguments) {
   unsetenv("NODE_OPTIONS");
   const char *command = variable("CNI_COMMAND");
   if (count == 2 && strcmp(arguments[1], "--version") == 0) {
-    write_stdout(slice_of("plexus " PLEXUS_VERSION "\n"));
-    return 0;
+    return write_stdout(slice_of("plexus " PLEXUS_VERSION "\n")) ? 0 : 1;
   }
   if ((count == 2 || count == 3) && strcmp(arguments[1], "--agent") == 0) return start_agent(arguments[2]);
   if (count > 1) return print_usage();
@@ -291,8 +291,7 @@ int main(int count, char **arguments) {
     Buffer answer = {0};
     free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
     render_versions(&answer, session.stdin_bytes);
-    write_stdout(buffer_whole(&answer));
-    return 0;
+    return write_stdout(buffer_whole(&answer)) ? 0 : 1;
   }
   if (parse_verb(command, &session.verb)) return run_request();
   free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
