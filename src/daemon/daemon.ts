@@ -185,6 +185,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      stateDir,
       isHeldUp: () => loop.isHeldUp,
       publishWaitMs: () => watch.current.publishWaitMs,
       knownFile: (path) => defaultNetwork?.knownFile(path),
