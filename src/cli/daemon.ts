@@ -1,11 +1,13 @@
+import { toCniError } from '../cni/cni-error.ts'
 import { startDaemon } from '../daemon/daemon.ts'
+import { ExitCode, formatFailure } from './failure.ts'
 import { packageVersion } from './installation.ts'
 
 /**
  * Runs the daemon until SIGTERM or SIGINT; a second signal ends it at once. An error that nothing has caught
  * ends it too: half a daemon would hold up pods that a new one serves.
  *
- * Its exit code is 0 when it drained, 1 when requests were cut off.
+ * Its exit code is 0 when it drained, 1 when requests were cut off or it could not start, which stderr tells.
  */
 export async function runDaemon(options: { readonly config: string }): Promise<never> {
   // Its own log copes with a reader that is gone; what Node.js itself writes must not end it either.
@@ -22,7 +24,10 @@ export async function runDaemon(options: { readonly config: string }): Promise<n
   }
   process.on('SIGTERM', hear)
   process.on('SIGINT', hear)
-  const daemon = await startDaemon(options.config, packageVersion())
+  const daemon = await startDaemon(options.config, packageVersion()).catch((error: unknown) => {
+    process.stderr.write(formatFailure('plexus daemon', toCniError(error)))
+    process.exit(ExitCode.finding)
+  })
   const end = (error: unknown): never => {
     daemon.fatal(error)
     process.exit(1)
