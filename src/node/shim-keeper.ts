@@ -18,22 +18,30 @@ export interface ShimKeeperOptions {
 
 /**
  * Puts back what somebody removes or changes in the folder of plugins, also when that is replaced or its link leads
- * elsewhere, until it is told to stop. Not while the node is uninstalled, and not what another release has put there:
- * in a rollout two of them look after the same folder.
+ * elsewhere, until it is told to stop. Not while the node is uninstalled nor after that, until somebody installs again,
+ * and not what another release has put there: in a rollout two of them look after the same folder.
  */
 export async function keepShimFiles({ files, stateDir, signal, report }: ShimKeeperOptions): Promise<void> {
   const { binDir, conf } = files
   let seen: string | undefined
   let said: string | undefined
+  let isUninstalled = false
   const say = (message: string): void => {
     if (message !== said) report(message)
     said = message
   }
   const look = (): void => {
     if (existsSync(join(stateDir, UNINSTALLING_FILE))) {
+      isUninstalled = true
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
+    // The mark goes last, so this process may well outlive it.
+    if (isUninstalled && placedVersion(binDir) === undefined) {
+      say('Plexus has been uninstalled here: nothing is put back until it is installed again')
+      return
+    }
+    isUninstalled = false
     const mark = shimFilesMark(binDir)
     if (mark === seen) return
     const version = placedVersion(binDir)

@@ -102,7 +102,15 @@ spec('plexus install --watch', (it) => {
     for (const name of ['plexus', 'plexus.shim', 'plexus-standalone']) rmSync(join(binDir, name))
     await eventually(() => assert.match(said(), 'being uninstalled here'), PUT_BACK_MS)
     assert.equal(readdirSync(binDir), [])
+    // The end of an uninstall, which a pod that is about to end has to outlive without undoing it.
     rmSync(stateDir, { recursive: true })
+    await eventually(() => assert.match(said(), 'has been uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), [])
+    assert.is((await runCli([...args, '--no-fallback'])).status, 0)
+    await eventually(() => {
+      rmSync(shim, { force: true })
+      assert.match(said(), `put back: ${shim}\n`)
+    }, PUT_BACK_MS)
     await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
     assert.is(await stopped(child), 0)
   })

@@ -48,6 +48,7 @@ const MASKED = [
 ]
 const READ_ONLY = ['bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`)
 const PERIOD_US = 100_000
+const SIGTERM_BIT = 1n << 14n
 /** Of a pod with `system-node-critical`. */
 const OOM_SCORE = -997
 /** Asks as the kubelet does, for whom any answer from 200 to 399 is a good one. */
@@ -160,8 +161,24 @@ export async function startNodePod(
     }
   }
 
+  const procOf = async (container: string): Promise<string> => {
+    const { info } = await cri.call('ContainerStatus', { container_id: idOf(container), verbose: true })
+    const { pid } = JSON.parse(info.info) as { pid: number }
+    return join(enclosure.root, 'proc', String(pid))
+  }
+  /** The first process of a container is not ended by a signal that it does not catch yet, only by SIGKILL at last. */
+  const untilStarted = async (container: string): Promise<void> => {
+    const file = join(await procOf(container), 'status')
+    for (const end = Date.now() + LONGEST_MS; Date.now() < end; await delay(100)) {
+      const [, mask = '0'] = /^SigCgt:\t(\w+)$/m.exec(readFileSync(file, 'utf8')) ?? []
+      if ((BigInt(`0x${mask}`) & SIGTERM_BIT) !== 0n) return
+    }
+    throw new Error(`${container} does not catch SIGTERM: ${log(container)}`)
+  }
+
   return {
     log,
+    procOf,
     async ready() {
       for (const container of spec.containers) {
         await assertRunning(container.name)
@@ -171,16 +188,12 @@ export async function startNodePod(
         if (container.livenessProbe !== undefined) await probe(container, 'livenessProbe', 1)
       }
     },
-    async procOf(container) {
-      const { info } = await cri.call('ContainerStatus', { container_id: idOf(container), verbose: true })
-      const { pid } = JSON.parse(info.info) as { pid: number }
-      return join(enclosure.root, 'proc', String(pid))
-    },
     async stop() {
       const codes: Record<string, number> = {}
       const timeout = spec.terminationGracePeriodSeconds
       const end = async ([container, container_id]: readonly [string, string]): Promise<void> => {
         await assertRunning(container)
+        await untilStarted(container)
         await cri.call('StopContainer', { container_id, timeout })
         codes[container] = await exitCode(container, container_id)
       }
