@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
@@ -36,8 +36,8 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
-    // The mark goes last, so this process may well outlive it.
-    if (isUninstalled && placedVersion(binDir) === undefined) {
+    // The mark goes with the state directory, and this process may outlive it, or begin after that.
+    if ((isUninstalled || isRemoved(stateDir)) && placedVersion(binDir) === undefined) {
       say('Plexus has been uninstalled here: nothing is put back until it is installed again')
       return
     }
@@ -52,6 +52,7 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     const changed = placeShimFiles(files).filter(({ action }) => action !== 'unchanged')
     said = undefined
     if (changed.length === 0) {
+      if (seen === undefined) report(`the shim is in place in ${binDir}, and is kept there`)
       // They were as they should be when the mark was taken; after a change somebody may have been faster.
       seen = mark
       return
@@ -69,4 +70,9 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     }
     await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
   }
+}
+
+/** Whether a folder has been removed since it was mounted here. */
+function isRemoved(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.nlink === 0
 }

@@ -1,18 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import process from 'node:process'
 import * as assert from 'uvu/assert'
 import { builtShim } from '../native/shim.ts'
 import { eventually } from '../rig/daemon.ts'
@@ -113,5 +117,21 @@ spec('plexus install --watch', (it) => {
     }, PUT_BACK_MS)
     await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
     assert.is(await stopped(child), 0)
+  })
+
+  it('that begins when an uninstall has removed the folder of state from under it leaves the node as it is', async () => {
+    const dir = tempDir('watch')
+    const [binDir, stateDir] = [join(dir, 'bin'), join(dir, 'state')]
+    mkdirSync(binDir)
+    mkdirSync(stateDir)
+    // As a mount of a container does, it leads to the folder and not to its name.
+    const mount = openSync(stateDir, 'r')
+    rmdirSync(stateDir)
+    const folders = ['--bin-dir', binDir, '--state-dir', `/proc/${process.pid}/fd/${mount}`]
+    const { child, said } = startWatch(PLEXUS, ['install', '--no-fallback', ...folders])
+    await eventually(() => assert.match(said(), 'has been uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), [])
+    assert.is(await stopped(child), 0)
+    closeSync(mount)
   })
 })
