@@ -102,15 +102,18 @@ export async function startNodePod(
     linux: { cgroup_parent: `/${enclosure.cgroup}`, security_context: identity },
   }
   const folders = await volumeFolders(node, spec)
+  const configs = new Map(
+    [...spec.initContainers, ...spec.containers].map((container: Parsed) => [
+      container.name,
+      containerConfig(container, folders, identity, node),
+    ]),
+  )
   const { pod_sandbox_id: id } = await cri.call('RunPodSandbox', { config: sandbox })
 
-  const start = async (container: Parsed): Promise<string> => {
-    const config = containerConfig(container, folders, identity, node)
-    const { container_id } = await cri.call('CreateContainer', {
-      pod_sandbox_id: id,
-      config,
-      sandbox_config: sandbox,
-    })
+  const start = async ({ name: container }: Parsed): Promise<string> => {
+    const config = configs.get(container)
+    const request = { pod_sandbox_id: id, config, sandbox_config: sandbox }
+    const { container_id } = await cri.call('CreateContainer', request)
     await cri.call('StartContainer', { container_id })
     return container_id
   }

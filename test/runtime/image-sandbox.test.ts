@@ -43,13 +43,16 @@ const KEPT = [
 /** Made by the kubelet for the DaemonSet; device plugins use it as well. */
 const SHARED_FOLDER = /^\/run\/k8s\.cni\.cncf\.io(\/devinfo)? d /
 
+// biome-ignore lint/suspicious/noExplicitAny: the spec of a pod.
+type Parsed = any
+
 /** A node that has a container runtime, a default network, and both images, and that a cluster knows. */
 interface ClusterNode {
   readonly containerd: Containerd
   /** Runs a program on the node. */
   readonly run: Containerd['enclosure']['run']
   /** Applies the overlay with the image of a version, and starts its pod as a DaemonSet's controller has the kubelet do. */
-  deploy(version: string): Promise<NodePod>
+  deploy(version: string, change?: (spec: Parsed) => void): Promise<NodePod>
   /** Whether our list is in the runtime's folder. */
   isListed(): boolean
   /** Deletes what was applied; the pod is the kubelet's to end. */
@@ -103,19 +106,17 @@ async function clusterNode(
   return {
     containerd,
     run,
-    async deploy(version) {
+    async deploy(version, change) {
       const objects = deployedObjects(OVERLAY).map((object) => toApply(object, version, cniVersion))
       for (const object of objects) {
         const { status, body } = await applyObject(api, asOfTestServer(object))
         assert.ok(status === 200 || status === 201, `${object.kind}: ${body.message}`)
       }
       const set = objects.find(({ kind }) => kind === 'DaemonSet')
+      change?.(set?.spec.template.spec)
       count += 1
-      return startNodePod(
-        { containerd, api, apiPort: port.port, nodeName: NODE },
-        set?.spec.template,
-        `plexus-${count}`,
-      )
+      const place = { containerd, api, apiPort: port.port, nodeName: NODE }
+      return startNodePod(place, set?.spec.template, `plexus-${count}`)
     },
     isListed: () => statSync(conflist, { throwIfNoEntry: false }) !== undefined,
     annotations: async (name) => (await api.ok('GET', `${PODS}/${name}`)).metadata.annotations,
@@ -291,6 +292,13 @@ spec('the image in a cluster', (it) => {
       assert.match(await uninstalling, 'Plexus is not on this node any more')
       await assertAsBefore(node, before)
     }
+    for (const change of [
+      (spec: Parsed) => Object.assign(spec, { hostPID: true }),
+      ({ containers: [daemon] }: Parsed) => Object.assign(daemon, { lifecycle: {} }),
+      ({ containers: [daemon] }: Parsed) => Object.assign(daemon.volumeMounts[0], { subPath: 'a' }),
+    ])
+      assert.match(await failureOf(node.deploy(packageVersion(), change)), 'nothing is made of')
+    await node.undeploy()
     await node.close()
   })
 })

@@ -191,8 +191,8 @@ export function statusLinks(annotations: Readonly<Record<string, string>> = {}):
   return status.map((entry) => `${entry.interface} ${entry.mac} ${entry.ips}`)
 }
 
-/** Why a sandbox cannot be run; `it runs` when it can. */
-export async function failureOf(running: Promise<Sandbox>): Promise<string> {
+/** Why a sandbox or a pod cannot be run; `it runs` when it can. */
+export async function failureOf(running: Promise<unknown>): Promise<string> {
   try {
     await running
     return 'it runs'
