@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parse, parseAllDocuments } from 'yaml'
-import type { KubeApiserver } from './kube-apiserver.ts'
 import { ROOT } from './plexus.ts'
 
 /** An object of the manifests in `deploy/`. */
@@ -96,33 +95,6 @@ function applyStep(object: object, { op, path, value }: PatchStep, dir: string):
   else if (op === 'add' && !Array.isArray(place)) place[last] = value
   else if (op === 'replace' && place[last] !== undefined) place[last] = value
   else if (op !== 'test' || place[last] !== value) fail(`it is ${JSON.stringify(place[last])}`)
-}
-
-/** Where the API server has the objects of a kind. */
-const PATHS: Readonly<Record<string, string>> = {
-  ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
-  ConfigMap: '/api/v1/namespaces/kube-system/configmaps',
-  ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
-  ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
-  CustomResourceDefinition: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
-  DaemonSet: '/apis/apps/v1/namespaces/kube-system/daemonsets',
-}
-
-/** Path of an object at the API server; of a kind that only a distribution has, one that is not there. */
-export function pathOf({ kind, metadata }: DeployedObject): string {
-  return `${PATHS[kind] ?? '/apis/unknown'}/${metadata.name}`
-}
-
-/** Asks the API server to apply an object, as `kubectl apply --server-side` does. */
-export function applyObject(
-  api: KubeApiserver,
-  object: DeployedObject,
-  query = '',
-): ReturnType<KubeApiserver['call']> {
-  const options = 'fieldManager=test&force=true&fieldValidation=Strict'
-  return api.call('PATCH', `${pathOf(object)}?${options}${query}`, object, {
-    contentType: 'application/apply-patch+yaml',
-  })
 }
 
 /** The one object of a kind. */
