@@ -1,17 +1,16 @@
 import type { DeployedObject } from './deployment.ts'
 import type { KubeApiserver } from './kube-apiserver.ts'
 
-/** Where the API server has the objects of a kind. */
+/** Where the API server has the objects of each kind that an overlay has. */
 const PATHS: Readonly<Record<string, string>> = {
   ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
   ConfigMap: '/api/v1/namespaces/kube-system/configmaps',
   ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
   ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
-  CustomResourceDefinition: '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',
   DaemonSet: '/apis/apps/v1/namespaces/kube-system/daemonsets',
 }
 
-/** Path of an object at the API server. @throws For a kind that no overlay for everybody has. */
+/** Path of an object at the API server. @throws For one that is of no overlay for everybody. */
 export function pathOf({ kind, metadata }: DeployedObject): string {
   const path = PATHS[kind]
   if (path === undefined) throw new Error(`no path is known for a ${kind}`)

@@ -5,13 +5,7 @@ import { packageVersion } from '../../src/cli/installation.ts'
 import { applyObject, pathOf } from '../rig/applied-object.ts'
 import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd } from '../rig/containerd.ts'
 import { eventually } from '../rig/daemon.ts'
-import {
-  applyObject,
-  asOfTestServer,
-  type DeployedObject,
-  deployedObjects,
-  pathOf,
-} from '../rig/deployment.ts'
+import { asOfTestServer, type DeployedObject, deployedObjects } from '../rig/deployment.ts'
 import { buildImage, buildOtherImage, imageName, ownFolders } from '../rig/image.ts'
 import { type KubeApiserver, startKubeApiserver } from '../rig/kube-apiserver.ts'
 import { snapshot } from '../rig/leftovers.ts'
@@ -34,7 +28,7 @@ const CHURNED = 20
 const WORKERS = 3
 const PODS = '/api/v1/namespaces/default/pods'
 const NADS = '/apis/k8s.cni.cncf.io/v1/namespaces/default/network-attachment-definitions'
-/** What is left on purpose: the node's own links, bridges; by libcni of a pod from before, as its network's name was another then. */
+/** What stays on purpose: the node's links, bridges; of a pod from before Plexus libcni's file, filed under another name. */
 const KEPT = [
   /^$/,
   /^namespace plx-/,
