@@ -22,6 +22,9 @@ export interface PlacedFile {
   readonly action: 'created' | 'replaced' | 'unchanged' | 'removed'
 }
 
+/** What becomes of the files while they are looked after. */
+export type ShimFate = 'kept' | 'uninstalling' | 'uninstalled'
+
 export const SHIM_FILE = 'plexus'
 const CONF_FILE = 'plexus.shim'
 export const STANDALONE_FILE = 'plexus-standalone'
@@ -34,20 +37,21 @@ const FILES: readonly string[] = [CONF_FILE, STANDALONE_FILE, SHIM_FILE]
  * touched. The configuration comes first: whoever keeps an older release there (a watching {@link placeShimFiles}
  * of it) sees in it that its time is over.
  *
+ * @param fate Asked again and again, since copies take their time: what an uninstall removes meanwhile stays away.
  * @throws {CniError} Io, with what to do; each file is the one of before or the new one then.
  */
-export function placeShimFiles(files: ShimFiles): PlacedFile[] {
+export function placeShimFiles(files: ShimFiles, fate: () => ShimFate = () => 'kept'): PlacedFile[] {
   const { binDir, conf, shim, standalone } = files
   assertFolder(binDir)
   const at = (name: string): string => join(binDir, name)
   return writing(binDir, () => {
     for (const name of FILES) removeHalfWritten(at(name))
     return [
-      placeFile(at(CONF_FILE), formatShimConf(conf), 0o600),
+      placeFile(at(CONF_FILE), formatShimConf(conf), 0o600, fate),
       ...(standalone === undefined
         ? removeFiles([at(STANDALONE_FILE)])
-        : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755)]),
-      placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755),
+        : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755, fate)]),
+      placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755, fate),
     ]
   })
 }
@@ -90,13 +94,20 @@ function readConf(binDir: string): string {
   }
 }
 
-function placeFile(path: string, content: FileContent, mode: number): PlacedFile {
+function placeFile(path: string, content: FileContent, mode: number, fate: () => ShimFate): PlacedFile {
   const present = lstatSync(path, { throwIfNoEntry: false })
   if (present?.isFile() === true && isSame(path, content, mode)) return { path, action: 'unchanged' }
   if (present?.isDirectory() === true) {
     throw new CniError(CniErrorCode.Io, `${path} is a directory`, { hint: 'move it away and install again' })
   }
+  if (fate() !== 'kept') return { path, action: 'unchanged' }
   writeDurably(path, content, mode)
+  const now = fate()
+  // What was there before an uninstall began is needed until its end.
+  if (now === 'uninstalled' || (now === 'uninstalling' && present === undefined)) {
+    rmSync(path, { force: true })
+    return { path, action: 'removed' }
+  }
   return { path, action: present === undefined ? 'created' : 'replaced' }
 }
 

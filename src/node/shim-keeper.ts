@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
-import { placedVersion, placeShimFiles, type ShimFiles, shimFilesMark } from './shim-files.ts'
+import { placedVersion, placeShimFiles, type ShimFate, type ShimFiles, shimFilesMark } from './shim-files.ts'
 import { UNINSTALLING_FILE } from './uninstall-mark.ts'
 
 const LOOK_INTERVAL_MS = 500
@@ -30,14 +30,24 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     if (message !== said) report(message)
     said = message
   }
+  let hadState = false
+  const fate = (): ShimFate => {
+    if (existsSync(join(stateDir, UNINSTALLING_FILE))) return 'uninstalling'
+    const stat = statSync(stateDir, { throwIfNoEntry: false })
+    // A folder that has been removed since it was mounted here has no link left.
+    const isThere = stat !== undefined && stat.nlink > 0
+    if (isThere) hadState = true
+    return isThere || (stat === undefined && !hadState) ? 'kept' : 'uninstalled'
+  }
   const look = (): void => {
-    if (existsSync(join(stateDir, UNINSTALLING_FILE))) {
+    const now = fate()
+    if (now === 'uninstalling') {
       isUninstalled = true
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
     // The mark goes with the state directory, and this process may outlive it, or begin after that.
-    if ((isUninstalled || isRemoved(stateDir)) && placedVersion(binDir) === undefined) {
+    if ((isUninstalled || now === 'uninstalled') && placedVersion(binDir) === undefined) {
       say('Plexus has been uninstalled here: nothing is put back until it is installed again')
       return
     }
@@ -49,7 +59,11 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
       say(`release ${version} has been installed in ${binDir}: it is left alone`)
       return
     }
-    const changed = placeShimFiles(files).filter(({ action }) => action !== 'unchanged')
+    const changed = placeShimFiles(files, () => (fate() === now ? 'kept' : fate())).filter(
+      ({ action }) => action !== 'unchanged',
+    )
+    // An uninstall came between: the next look says so.
+    if (fate() !== now) return
     said = undefined
     if (changed.length === 0) {
       if (seen === undefined) report(`the shim is in place in ${binDir}, and is kept there`)
@@ -70,9 +84,4 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     }
     await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
   }
-}
-
-/** Whether a folder has been removed since it was mounted here. */
-function isRemoved(folder: string): boolean {
-  return statSync(folder, { throwIfNoEntry: false })?.nlink === 0
 }

@@ -18,6 +18,7 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import * as assert from 'uvu/assert'
+import { placeShimFiles, type ShimFate } from '../../src/node/shim-files.ts'
 import { builtShim } from '../native/shim.ts'
 import { eventually } from '../rig/daemon.ts'
 import { packageCopy } from '../rig/package-copy.ts'
@@ -133,5 +134,26 @@ spec('plexus install --watch', (it) => {
     assert.equal(readdirSync(binDir), [])
     assert.is(await stopped(child), 0)
     closeSync(mount)
+  })
+
+  it('an uninstall that overtakes it while it copies wins, and keeps what it still needs', () => {
+    const binDir = tempDir('watch')
+    const shim = builtShim()
+    const conf = {
+      ...{ version: '1', socket: '/run/s', stateDir: '/var/s', binDirs: [binDir] },
+      ...{ addWait: 1, delWait: 1, fallback: undefined },
+    }
+    const place = (...fates: ShimFate[]): string[] => {
+      placeShimFiles({ binDir, conf, shim, standalone: undefined }, () => fates.shift() ?? 'uninstalled')
+      return readdirSync(binDir).sort()
+    }
+    assert.equal(place(), [])
+    assert.equal(place('kept', 'uninstalled'), [])
+    assert.equal(place('kept', 'uninstalling'), [])
+    assert.equal(place('kept', 'kept', 'kept', 'kept'), ['plexus', 'plexus.shim'])
+    writeFileSync(join(binDir, 'plexus'), 'spoilt')
+    assert.equal(place('kept', 'uninstalling'), ['plexus', 'plexus.shim'])
+    writeFileSync(join(binDir, 'plexus'), 'spoilt')
+    assert.equal(place('kept', 'uninstalled'), ['plexus.shim'])
   })
 })
