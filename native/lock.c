@@ -13,11 +13,11 @@
 #include "folder.h"
 
 /* Short naps at first: the one before us is most often about to end. */
-static LockState wait_for_flock(int fd, int mode, int64_t deadline) {
+LockState wait_for_flock(int fd, int mode, int64_t deadline_ms) {
   for (int64_t pause = 2;; pause = pause < 40 ? pause * 2 : 50) {
     if (flock(fd, mode | LOCK_NB) == 0) return LOCK_HAD;
     if (errno != EWOULDBLOCK && errno != EINTR) return LOCK_FAILED;
-    int64_t left = deadline - now_ms();
+    int64_t left = deadline_ms - now_ms();
     if (left <= 0 || is_asked_to_end()) return LOCK_BUSY;
     nap(left < pause ? left : pause);
   }

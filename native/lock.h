@@ -15,6 +15,8 @@ typedef struct {
 
 typedef enum { LOCK_HAD, LOCK_BUSY, LOCK_FAILED } LockState;
 
+/* flock(2) until a deadline; when it has failed, errno says why. */
+LockState wait_for_flock(int fd, int mode, int64_t deadline_ms);
 /*
  * The container's lock, and a shared one on the folder. DEL goes on without the file's when a full or
  * read-only disk allows none (is_tolerant). A wait of 0 tries once.

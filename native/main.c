@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "fallback.h"
+#include "inherited_lock.h"
 #include "replay.h"
 #include "session.h"
 
@@ -25,6 +26,8 @@ enum {
   MAX_STDIN_BYTES = MAX_FRAME_BYTES - 1024 * 1024,
   LOCK_WAIT_MS = 30000,
   KNOCK_MS = 500,
+  /* Whoever asks for versions alone may never close stdin. */
+  STDIN_PATIENCE_MS = 1000,
   STDIN_CHUNK = 16384,
 };
 
@@ -53,12 +56,16 @@ static int print_error(int code, const char *message) {
   return 1;
 }
 
-static Fault read_stdin(void) {
+/* Past the deadline what has come counts. */
+static Fault read_stdin(int64_t deadline) {
   static Buffer bytes;
   struct pollfd entry = {.fd = STDIN_FILENO, .events = POLLIN};
   for (;;) {
     if (is_asked_to_end()) return (Fault){CODE_TRY_AGAIN, join("ended by the runtime before stdin was read", NULL)};
-    if (wait_for(&entry, 1, NEVER) == 0) continue;
+    if (wait_for(&entry, 1, deadline) == 0) {
+      if (now_ms() >= deadline) return (Fault){0};
+      continue;
+    }
     ssize_t got = read(STDIN_FILENO, buffer_reserve(&bytes, STDIN_CHUNK), STDIN_CHUNK);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return (Fault){CODE_IO, join("stdin cannot be read: ", strerror(errno), NULL)};
@@ -213,7 +220,7 @@ static int run_request(void) {
   Fault fault = read_config(&session.config);
   begin_session(&session);
   if (fault.message == NULL) knock();
-  if (fault.message == NULL) fault = read_stdin();
+  if (fault.message == NULL) fault = read_stdin(NEVER);
   if (fault.message == NULL) fault = check_environment();
   if (fault.message != NULL) return print_error(fault.code, fault.message);
   session.search = make_search_path(variable("CNI_PATH"), session.config.bin_dirs, session.config.fallback);
@@ -233,7 +240,8 @@ static int run_request(void) {
   bool is_refused = false;
   Outcome outcome = ask_daemon(&why, &is_refused);
   if (outcome != SERVED) return answer_without_daemon(outcome, why, is_refused, now_ms() - begun);
-  write_stdout(buffer_whole(&session.answer));
+  // What a runtime has not been told it cannot use.
+  if (!write_stdout(buffer_whole(&session.answer)) && session.status == 0) session.status = 1;
   if (session.verb == VERB_GC) forget_locks(session.config.state_dir, &session.lock);
   if (!session.lends_a_hand) return finish(session.status, session.forgets);
   unlock(&session.lock, session.forgets);
@@ -261,9 +269,16 @@ static int start_agent(const char *root) {
 
 static int print_usage(void) {
   static const char text[] = "plexus " PLEXUS_VERSION " is a CNI plugin: a container runtime starts it with CNI_COMMAND set.\n"
-                             "usage: plexus --version | --agent [ROOT]\n";
+                             "usage: plexus --version | --agent [ROOT] | --lock MILLISECONDS shared|exclusive...\n";
   write_stderr((Slice){(const uint8_t *)text, sizeof text - 1});
   return 2;
+}
+
+static int run_lock(const char *milliseconds, char **modes) {
+  Fault fault = {0};
+  int status = lock_inherited(milliseconds, modes, &fault);
+  if (fault.message != NULL) warn(fault.message);
+  return status < 2 || fault.message != NULL ? status : print_usage();
 }
 
 int main(int count, char **arguments) {
@@ -273,23 +288,22 @@ int main(int count, char **arguments) {
   unsetenv("NODE_OPTIONS");
   const char *command = variable("CNI_COMMAND");
   if (count == 2 && strcmp(arguments[1], "--version") == 0) {
-    write_stdout(slice_of("plexus " PLEXUS_VERSION "\n"));
-    return 0;
+    return write_stdout(slice_of("plexus " PLEXUS_VERSION "\n")) ? 0 : 1;
   }
   if ((count == 2 || count == 3) && strcmp(arguments[1], "--agent") == 0) return start_agent(arguments[2]);
+  if (count > 3 && strcmp(arguments[1], "--lock") == 0) return run_lock(arguments[2], arguments + 3);
   if (count > 1) return print_usage();
   session.container_id = variable("CNI_CONTAINERID");
   session.if_name = variable("CNI_IFNAME");
   session.netns = variable("CNI_NETNS");
   if (strcmp(command, "VERSION") == 0) {
     Buffer answer = {0};
-    free(read_stdin().message);
+    free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
     render_versions(&answer, session.stdin_bytes);
-    write_stdout(buffer_whole(&answer));
-    return 0;
+    return write_stdout(buffer_whole(&answer)) ? 0 : 1;
   }
   if (parse_verb(command, &session.verb)) return run_request();
-  free(read_stdin().message);
+  free(read_stdin(now_ms() + STDIN_PATIENCE_MS).message);
   if (*command == 0) return print_error(CODE_ENVIRONMENT, "required env variables [CNI_COMMAND] missing");
   return print_error(CODE_ENVIRONMENT, join("unknown CNI_COMMAND: ", command, NULL));
 }

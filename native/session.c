@@ -38,7 +38,13 @@ enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FACTS_FOLLOW = 4, FLAG_FORGET =
 
 extern char **environ;
 
-void write_stdout(Slice bytes) {
+void warn(const char *message) {
+  char *line = join("plexus: ", message, "\n", NULL);
+  write_stderr(slice_of(line));
+  free(line);
+}
+
+bool write_stdout(Slice bytes) {
   while (bytes.size > 0) {
     ssize_t written = write(STDOUT_FILENO, bytes.at, bytes.size);
     if (written < 0 && errno == EINTR) continue;
@@ -48,16 +54,17 @@ void write_stdout(Slice bytes) {
       continue;
     }
     // Nobody reads it any more.
-    if (written < 0) return;
+    if (written < 0 && errno == EPIPE) return true;
+    if (written < 0) {
+      char *message = join("the answer cannot be written: ", strerror(errno), NULL);
+      warn(message);
+      free(message);
+      return false;
+    }
     bytes.at += written;
     bytes.size -= (size_t)written;
   }
-}
-
-void warn(const char *message) {
-  char *line = join("plexus: ", message, "\n", NULL);
-  write_stderr(slice_of(line));
-  free(line);
+  return true;
 }
 
 /* The connection is of no use any more; what waits is forgotten, what runs is waited for. */

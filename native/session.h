@@ -66,8 +66,8 @@ Outcome serve(Session *session);
 _Noreturn void run_errands(Session *session);
 /* The other executor: serves errands until SIGTERM. */
 int run_agent(Session *session);
-/* Writes all of it, however slowly the reader takes it. */
-void write_stdout(Slice bytes);
+/* Writes all of it, however slowly the reader takes it; false, and said on stderr, when it cannot be written. */
+bool write_stdout(Slice bytes);
 /* A line on stderr that begins with the program's name. */
 void warn(const char *message);
 

@@ -14,6 +14,9 @@ import type { ClusterStore } from '../store/cluster-store.ts'
 import { ownExecutable } from './installation.ts'
 import { type CallLog, openLog } from './log.ts'
 
+/** Time for the stdin of a call that need not have one. */
+const STDIN_PATIENCE_MS = 1000
+
 /**
  * Plexus as a CNI plugin: reads CNI_* and stdin, runs one verb on this host, writes one JSON document to
  * stdout (or nothing), and sets the exit status. CNI-022 to CNI-029.
@@ -22,19 +25,20 @@ export async function runCniPlugin(): Promise<void> {
   const env = Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   )
-  const controller = new AbortController()
-  const stop = (): void => controller.abort()
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
   // Nobody may be reading what we and the delegates have to say; the pod is attached all the same.
   process.stderr.on('error', () => undefined)
   let stdin = ''
   let answer: string
   try {
     if (env.CNI_COMMAND === 'VERSION') {
-      answer = JSON.stringify(parseVersionRequest(readStdin(true)))
+      answer = JSON.stringify(parseVersionRequest(await readPromptStdin()))
     } else {
-      stdin = readStdin(false)
+      stdin = readStdin()
+      // Before, nothing has begun, and a wait for stdin would not hear them.
+      const controller = new AbortController()
+      const stop = (): void => controller.abort()
+      process.on('SIGTERM', stop)
+      process.on('SIGINT', stop)
       answer = await answerCall(env, stdin, controller.signal)
     }
   } catch (error) {
@@ -129,12 +133,24 @@ async function openStore(conf: NetConf, log: CallLog): Promise<ClusterStore | un
   return kubernetesStore({ credentials, stateDir, warn: (message) => log.warn(message) })
 }
 
-/** @param isOptional VERSION is answered whatever stdin is (CNI-032). */
-function readStdin(isOptional: boolean): string {
+/** What comes within a second: VERSION is answered whatever stdin is, also when it is never closed (CNI-032). */
+async function readPromptStdin(): Promise<string> {
+  let text = ''
+  const timer = setTimeout(() => process.stdin.destroy(), STDIN_PATIENCE_MS)
+  try {
+    for await (const chunk of process.stdin.setEncoding('utf8')) text += chunk
+  } catch {
+    // Closed early, by us or by the caller, or never open.
+  } finally {
+    clearTimeout(timer)
+  }
+  return text
+}
+
+function readStdin(): string {
   try {
     return readToEnd(0)
   } catch (error) {
-    if (isOptional) return ''
     throw new CniError(CniErrorCode.Io, `stdin cannot be read: ${toCniError(error).message}`, {
       cause: error,
     })

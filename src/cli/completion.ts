@@ -67,7 +67,7 @@ export async function completeWords(
   }
   if (path.length === 0 || commands.length > 0)
     return { candidates: starting(commands, current), files: 'none' }
-  return await completeArgument(help, current, { before, given, optionOf, sources })
+  return await completeArgument(help, current, { before, given, options, sources })
 }
 
 /** The command that is called, the words after its name, its help, and the commands that it has itself. */
@@ -78,11 +78,19 @@ async function findCommand(words: readonly string[], sources: CompletionSources)
     const help = await sources.help(path)
     const commands = readCommands(help, path)
     const names = commands.map(({ word }) => word)
-    const word = given.find((each) => names.includes(each))
+    const options = readOptions(help)
+    const index = given.findIndex((word, at) => names.includes(word) && !isValue(given, at, options))
+    const word = given[index]
     if (word === undefined) return { path, given, help, commands }
     path.push(word)
-    given = given.slice(given.indexOf(word) + 1)
+    given = given.slice(index + 1)
   }
+}
+
+/** Whether a word is the value of the option before it. */
+function isValue(words: readonly string[], index: number, options: readonly HelpOption[]): boolean {
+  const option = options.find(({ names }) => names.includes(words[index - 1] ?? ''))
+  return option?.isFlag === false
 }
 
 /** As a line each, word and description apart by a tab, then the directive; the protocol of Cobra and kubectl. */
@@ -115,14 +123,12 @@ async function completeArgument(
     readonly before: readonly string[]
     /** Words after the command. */
     readonly given: readonly string[]
-    readonly optionOf: (word: string | undefined) => HelpOption | undefined
+    readonly options: readonly HelpOption[]
     readonly sources: CompletionSources
   },
 ): Promise<Completion> {
-  const { before, given, optionOf, sources } = line
-  const count = given.filter(
-    (word, index) => !word.startsWith('-') && (optionOf(given[index - 1])?.isFlag ?? true),
-  ).length
+  const { before, given, options, sources } = line
+  const count = given.filter((word, index) => !word.startsWith('-') && !isValue(given, index, options)).length
   const positionals = readPositionals(help)
   const last = positionals.at(-1)
   const positional = positionals[count] ?? (last?.isRepeatable === true ? last : undefined)

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Argv } from 'yargs'
 import { DAEMON_CONF_DEFAULTS } from '../config/daemon-conf.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
@@ -140,23 +141,41 @@ function toMultusOptions({
 
 /** The options of `plexus uninstall`. */
 export function withUninstallOptions<T>(command: Argv<T>) {
-  return withNodeFolders(command).option('wait', {
-    ...once('wait', {
-      describe: 'How long to wait for the last of its pods and for the daemon, for example 30m',
-    }),
-    defaultDescription: 'not at all',
-  })
+  return withNodeFolders(command)
+    .option('dev-info-dir', {
+      ...once('dev-info-dir', { describe: 'Folder of device-info files, removed when it is empty' }),
+      default: NET_CONF_DEFAULTS.devInfoDir as string,
+    })
+    .option('root', {
+      ...once('root', {
+        describe: "In a container: where the node's root is mounted; all other paths are the node's own then",
+      }),
+      default: '/',
+    })
+    .option('wait', {
+      ...once('wait', {
+        describe: 'How long to wait for the last of its pods and for the daemon, for example 30m',
+      }),
+      defaultDescription: 'not at all',
+    })
 }
 
 type UninstallArgs = Awaited<ReturnType<typeof withUninstallOptions>['argv']>
 
 /** What was asked for, checked. */
 export function toUninstallOptions(
-  args: Pick<UninstallArgs, 'binDir' | 'hostBinDir' | 'confDir' | 'stateDir' | 'socket' | 'wait'>,
+  args: Pick<
+    UninstallArgs,
+    'binDir' | 'hostBinDir' | 'confDir' | 'stateDir' | 'socket' | 'devInfoDir' | 'root' | 'wait'
+  >,
 ): Omit<UninstallCommandOptions, 'format' | 'style' | 'write'> {
-  const { binDir, hostBinDir = binDir, confDir, stateDir, socket, wait } = args
+  const { binDir, hostBinDir = binDir, root, wait } = args
+  // Of a node that is looked at from outside /var/run leads into our own root.
+  const seen = (path: string): string =>
+    root === '/' ? path : join(root, path.replace(/^\/var\/run(?=\/)/, '/run'))
   return {
-    ...{ binDir, hostBinDir, confDir, stateDir, socket },
+    ...{ root, hostBinDir, binDir: seen(binDir), confDir: seen(args.confDir), stateDir: seen(args.stateDir) },
+    ...{ socket: seen(args.socket), devInfoDir: seen(args.devInfoDir) },
     waitMs: wait === undefined ? 0 : waitMs('wait', wait),
   }
 }

@@ -146,7 +146,7 @@ export function withNodeCommands(cli: Argv, { ended, style, write }: CommandCont
                   describe: 'Manifests whose webhooks get the authority; may be given several times',
                 })
                 .example(
-                  '$0 webhook cert --into deploy/webhook/configurations.yaml | kubectl apply -f -',
+                  '$0 webhook cert --into deploy/webhook/configurations/webhooks.yaml | kubectl apply -f -',
                   '',
                 ),
             async ({ namespace, service, host, days, into }) => {

@@ -7,9 +7,9 @@ import { toCniError } from '../cni/cni-error.ts'
 import type { JsonObject } from '../cni/json.ts'
 import { DAEMON_CONF_DEFAULTS } from '../config/daemon-conf.ts'
 import { NET_CONF_DEFAULTS } from '../config/net-conf.ts'
-import { writeDurably } from '../node/durable-file.ts'
 import { type MultusOnNode, type Replacement, readMultus, replaceMultus } from '../node/replace-multus.ts'
 import { UNINSTALLING_FILE } from '../node/uninstall-mark.ts'
+import { writeConfig } from '../node/written-config.ts'
 
 /** What `plexus install --replace-multus` is told. */
 export interface MultusOptions {
@@ -69,7 +69,7 @@ export async function takeOverMultus(
 ): Promise<MultusReport> {
   const { configFile, cacheDir, cniCacheDir } = options
   const { conf, notes, files, defaultNetwork } = multus
-  if (configFile !== undefined) writeDurably(configFile, stringify(conf), 0o600)
+  if (configFile !== undefined) writeConfig(place.stateDir, configFile, stringify(conf))
   const replacement = await replaceMultus({
     ...{ ...place, cniCacheDir, defaultNetwork, pluginDirs, files },
     multusCacheDir: cacheDir ?? multus.cacheDir ?? MULTUS_CACHE_DIR,

@@ -11,6 +11,8 @@ export interface UninstallCommandOptions {
   readonly binDir: string
   /** The same folder as the host names it; another name means that this is a container. */
   readonly hostBinDir: string
+  readonly devInfoDir: string
+  readonly root: string
   readonly confDir: string
   readonly stateDir: string
   readonly socket: string

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs'
 import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { readManifestFiles } from '../store/manifest-files.ts'
+import { toLocator } from '../cni/json-position.ts'
+import { findManifestFiles } from '../store/manifest-files.ts'
 import { type Finding, type FindingCode, sortFindings } from '../validation/finding.ts'
 import type { SourceFile } from '../validation/source-text.ts'
 import { type Validation, validateFiles } from '../validation/validate.ts'
@@ -42,7 +43,7 @@ export async function validate({ paths, format, style, write }: ValidateOptions)
     throw new UsageError('stdin (-) is named more than once')
   const { files, faults } = await readFiles(paths)
   const validation = validateFiles(files)
-  const names = [...files.map(({ name }) => name), ...faults.map(({ file }) => file ?? '')]
+  const names = [...new Set([...files.map(({ name }) => name), ...faults.map(({ file }) => file ?? '')])]
   const findings = sortFindings([...validation.findings, ...faults], names)
   const errors = findings.filter(({ severity }) => severity === 'error').length
   const document: ValidationDocument = {
@@ -60,21 +61,58 @@ export async function validate({ paths, format, style, write }: ValidateOptions)
 async function readFiles(paths: readonly string[]): Promise<{ files: SourceFile[]; faults: Finding[] }> {
   const files: SourceFile[] = []
   const faults: Finding[] = []
+  const refuse = (file: string, error: unknown): void => {
+    const code: FindingCode = 'file-unreadable'
+    const { message } = toCniError(error, CniErrorCode.Io)
+    const place = { document: null, line: null, column: null, object: null, path: null }
+    faults.push({ severity: 'error', code, message, hint: null, file, ...place })
+  }
+  const read = (name: string, source: string | number): void => {
+    try {
+      const bytes = readFileSync(source)
+      const text = bytes.toString('utf8')
+      const fault = encodingFault(name, bytes, text)
+      if (fault !== undefined) faults.push(fault)
+      // What is of another encoding throughout would give faults without sense.
+      if (fault === undefined || !text.includes('\0')) files.push({ name, text })
+    } catch (error) {
+      refuse(name, error)
+    }
+  }
   for (const path of new Set(paths)) {
     try {
-      if (path === STDIN) files.push({ name: '<stdin>', text: readFileSync(0, 'utf8') })
+      if (path === STDIN) read('<stdin>', 0)
       else if (statSync(path).isDirectory()) {
-        for (const file of await readManifestFiles(path, EXTENSIONS))
-          files.push({ name: file.path, text: file.text })
-      } else files.push({ name: path, text: readFileSync(path, 'utf8') })
+        for (const file of await findManifestFiles(path, EXTENSIONS)) read(file, file)
+      } else read(path, path)
     } catch (error) {
-      const code: FindingCode = 'file-unreadable'
-      const { message } = toCniError(error, CniErrorCode.Io)
-      const place = { document: null, line: null, column: null, object: null, path: null }
-      faults.push({ severity: 'error', code, message, hint: null, file: path, ...place })
+      refuse(path, error)
     }
   }
   return { files, faults }
+}
+
+const REPLACEMENT = '\ufffd'
+
+/** The first byte that is not UTF-8: neither the API server nor a runtime takes such a file. */
+function encodingFault(file: string, bytes: Buffer, text: string): Finding | undefined {
+  let [offset, counted] = [0, 0]
+  for (let at = text.indexOf(REPLACEMENT); at >= 0; at = text.indexOf(REPLACEMENT, at + 1)) {
+    offset += Buffer.byteLength(text.slice(counted, at))
+    counted = at
+    // It may stand in the file itself.
+    if (bytes.subarray(offset, offset + 3).toString('latin1') === '\u00ef\u00bf\u00bd') continue
+    const [line = 1, column = 1] = toLocator(text)(at).split(':').map(Number)
+    return {
+      severity: 'error',
+      code: 'file-unreadable',
+      message: `not UTF-8: byte 0x${bytes[offset]?.toString(16)}`,
+      hint: 'save the file as UTF-8',
+      file,
+      ...{ document: null, line, column, object: null, path: null },
+    }
+  }
+  return undefined
 }
 
 function validationText(document: ValidationDocument, style: Styler): string {

@@ -40,7 +40,7 @@ export async function runWebhook(options: WebhookCommandOptions): Promise<never>
         log.error({ file: config, reason: fault }, 'configuration not taken over, the old one stays in force')
       else conf = toNetConf(next)
     })
-    conf = toNetConf(watch.conf)
+    conf = toNetConf(watch.current)
   }
   const webhook = await startWebhook({
     listen: parseAddress(options.listen),

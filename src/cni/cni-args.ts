@@ -52,7 +52,7 @@ export function formatCniArgs(args: CniArgs): string {
       if (ignoresUnknown || !/^(1|true)$/i.test(value)) continue
       ignoresUnknown = true
     }
-    if (/[=;]/.test(key + value)) {
+    if (!isSendable([key, value])) {
       throw new CniError(
         CniErrorCode.InvalidEnvironment,
         `CNI_ARGS: the pair "${key}=${value}" cannot be sent to a plugin, which splits at every ";" and "="`,
@@ -63,6 +63,11 @@ export function formatCniArgs(args: CniArgs): string {
   }
   if (args.length > 0 && !ignoresUnknown) kept.push('IgnoreUnknown=1')
   return kept.join(';')
+}
+
+/** Whether a pair has a strict form: without `=` and `;` in key and value. */
+export function isSendable([key, value]: CniArgs[number]): boolean {
+  return !/[=;]/.test(key + value)
 }
 
 /** The pairs with `key` set once: in the place of its first occurrence, else at the end. */

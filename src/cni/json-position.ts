@@ -8,6 +8,8 @@ export interface JsonPositions {
   keys: Map<string, number>
   /** Pointers of keys that are in their object twice; the last one counts. */
   duplicates: Set<string>
+  /** Offset behind the value; `undefined` when it cannot be read. */
+  end: number | undefined
 }
 
 class SyntaxFault {
@@ -29,6 +31,14 @@ const SCALAR = /true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9
 /** One token of a JSON pointer, escaped. */
 export function pointerToken(key: string | number): string {
   return `/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`
+}
+
+/** The keys and indexes of a JSON pointer. */
+export function pointerSteps(pointer: string): string[] {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 /** Gives the `line:column`, both from 1, of an offset in the text; cheap for many offsets of a long text. */
@@ -56,6 +66,7 @@ export function locateJson(text: string): JsonPositions {
     values: new Map(),
     keys: new Map(),
     duplicates: new Set(),
+    end: undefined,
   }
   let at = 0
 
@@ -118,11 +129,22 @@ export function locateJson(text: string): JsonPositions {
 
   try {
     value('', 0)
+    positions.end = at
     take(BLANK)
     if (at < text.length) refuse('the end')
   } catch (thrown) {
     if (!(thrown instanceof SyntaxFault)) throw thrown
     positions.fault = { offset: thrown.offset, reason: thrown.reason }
   }
+  for (const pointer of positions.duplicates) {
+    // Of an object that is there twice the keys are so too.
+    if (ancestors(pointer).some((around) => positions.duplicates.has(around)))
+      positions.duplicates.delete(pointer)
+  }
   return positions
+}
+
+function ancestors(pointer: string): string[] {
+  const steps = pointer.split('/')
+  return steps.slice(2).map((_, index) => steps.slice(0, index + 2).join('/'))
 }

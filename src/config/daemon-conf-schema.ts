@@ -48,7 +48,7 @@ export const daemonConfSchema = {
     },
     runtimeCniVersion: {
       enum: CONFLIST_VERSIONS,
-      description: "Highest CNI version that the node's runtime speaks.",
+      description: "Highest CNI version that the node's runtime speaks; left out, it is found out.",
     },
     drainTimeout: {
       type: 'number',

@@ -20,8 +20,11 @@ export interface DaemonConf {
   readonly publishEvents: 'all' | 'failures' | 'none'
   readonly publishNodeCondition: boolean
   readonly pluginDirs: readonly string[]
-  /** Where and in which version the runtime's list is kept; `undefined` when somebody else does that. */
-  readonly conflist: { readonly folder: string; readonly cniVersion: CniVersion } | undefined
+  /**
+   * Where the runtime's list is kept, and in which version unless that is found out; `undefined` when somebody else does
+   * that.
+   */
+  readonly conflist: { readonly folder: string; readonly cniVersion: CniVersion | undefined } | undefined
   /** The net-conf's keys in the file: they win over those on stdin. */
   readonly netConf: JsonObject
   /** What is worth telling though it is no fault: keys without effect. */
@@ -42,10 +45,10 @@ export const DAEMON_CONF_DEFAULTS = {
   pluginDirs: [],
   installConflist: false,
   conflistDir: '/etc/cni/net.d',
-  runtimeCniVersion: '1.0.0',
 } as const
 
-const OWN_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS)]
+/** Keys of the daemon alone: those with a default, and one without. */
+export const DAEMON_CONF_KEYS: readonly string[] = [...Object.keys(DAEMON_CONF_DEFAULTS), 'runtimeCniVersion']
 
 /** Keys of the net-conf that have no effect behind the daemon, and why. */
 export const INEFFECTIVE_KEYS: Readonly<Record<string, string>> = {
@@ -78,7 +81,7 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
   const raw = { ...DAEMON_CONF_DEFAULTS, ...value } as {
     [Key in keyof typeof DAEMON_CONF_DEFAULTS]: never
   } & JsonObject
-  const netConf = Object.fromEntries(Object.entries(value).filter(([key]) => !OWN_KEYS.includes(key)))
+  const netConf = Object.fromEntries(Object.entries(value).filter(([key]) => !DAEMON_CONF_KEYS.includes(key)))
   // What no schema sees is a fault here and now, not one of every pod's later.
   parseNetConf({ type: 'plexus', ...netConf })
   return {
@@ -93,7 +96,7 @@ export function parseDaemonConf(content: JsonObject): DaemonConf {
     publishNodeCondition: raw.publishNodeCondition,
     pluginDirs: raw.pluginDirs,
     conflist: raw.installConflist
-      ? { folder: raw.conflistDir, cniVersion: raw.runtimeCniVersion }
+      ? { folder: raw.conflistDir, cniVersion: raw.runtimeCniVersion as CniVersion | undefined }
       : undefined,
     netConf,
     warnings: Object.entries(INEFFECTIVE_KEYS)

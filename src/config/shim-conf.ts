@@ -56,10 +56,24 @@ export function shimConfFaults(conf: ShimConf): string[] {
   return faults
 }
 
-/** The file's text, for a configuration without {@link shimConfFaults}. */
-export function formatShimConf(conf: ShimConf): string {
+/**
+ * The file's text, for a configuration without {@link shimConfFaults}.
+ *
+ * @param installed When these settings were installed, in ISO 8601; empty when nobody keeps them any more.
+ */
+export function formatShimConf(conf: ShimConf, installed: string): string {
   const { version, socket, stateDir, binDirs, addWait, delWait, fallback } = conf
-  const keys = { version, socket, stateDir, binDirs: binDirs.join(':'), addWait, delWait, fallback }
+  const since = installed === '' ? undefined : installed
+  const keys = {
+    version,
+    installed: since,
+    socket,
+    stateDir,
+    binDirs: binDirs.join(':'),
+    addWait,
+    delWait,
+    fallback,
+  }
   const lines = Object.entries(keys).flatMap(([key, value]) =>
     value === undefined ? [] : [`${key}=${value}\n`],
   )
@@ -69,6 +83,11 @@ export function formatShimConf(conf: ShimConf): string {
 /** The release that has written a `plexus.shim`; `undefined` when it does not say. */
 export function shimConfVersion(text: string): string | undefined {
   return /^version=(.*)$/m.exec(text)?.[1]
+}
+
+/** When the settings of a `plexus.shim` were installed; empty when it does not say. */
+export function shimConfInstalled(text: string): string {
+  return /^installed=(.*)$/m.exec(text)?.[1] ?? ''
 }
 
 /** The folders of plugins that a `plexus.shim` names. */

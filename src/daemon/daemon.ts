@@ -68,11 +68,11 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       for (const warning of conf.warnings) log.warn(warning)
     }
   })
-  const daemonLog = openDaemonLog(watch.conf)
+  const daemonLog = openDaemonLog(watch.current)
   const { logger: log } = daemonLog
-  for (const warning of watch.conf.warnings) log.warn(warning)
+  for (const warning of watch.current.warnings) log.warn(warning)
   const clusters = openClusterStores((message) => log.warn(message), {
-    events: () => watch.conf.publishEvents,
+    events: () => watch.current.publishEvents,
     mayRetry: () => isFirst(),
     published: (outcome) => metrics.publication(outcome),
     told: (outcome) => metrics.event(outcome),
@@ -80,7 +80,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const sockets = new Set<Socket>()
   /** Connected, and not yet heard of. */
   const silent = new Set<Socket>()
-  const admission = openAdmission(() => watch.conf.maxConcurrentAdds)
+  const admission = openAdmission(() => watch.current.maxConcurrentAdds)
   let active = 0
   let isServing = false
   let isStopping = false
@@ -89,12 +89,13 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const isFirst = (): boolean => socketServer?.isOurs ?? true
   const warn = (message: string): void => log.warn(message)
 
-  const confs = openNetConfs(() => ({ ...watch.conf.netConf, ...defaultNetwork?.keys() }))
+  const confs = openNetConfs(() => ({ ...watch.current.netConf, ...defaultNetwork?.keys() }))
   const stateDir = (): string => confs.current().stateDir
   const keepDefault = (): KeptDefaultNetwork | undefined =>
     openDefaultNetwork({
-      conf: watch.conf,
-      nodeConf: parseNetConf({ type: 'plexus', ...watch.conf.netConf }),
+      conf: watch.current,
+      nodeConf: parseNetConf({ type: 'plexus', ...watch.current.netConf }),
+      runtime: () => clusters.nodeOf(confs.current())?.status.runtime,
       // Another release's list would be written over this one's, and the other way round.
       isServing: () =>
         isServing &&
@@ -107,9 +108,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
   const isNetworkKnown = (): boolean =>
     confs.isPassed ||
     defaultNetwork !== undefined ||
-    DEFAULT_NETWORK_KEYS.some((key) => key in watch.conf.netConf)
+    DEFAULT_NETWORK_KEYS.some((key) => key in watch.current.netConf)
   const errands = openErrands({
-    intervalMs: () => watch.conf.errandIntervalMs,
+    intervalMs: () => watch.current.errandIntervalMs,
     done: (outcome, key, reason) => {
       metrics.errand(outcome)
       if (outcome === 'undone') log.info(key, 'errand: leftovers undone')
@@ -184,8 +185,9 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       admission,
       conf: requestConf,
       store: clusters.of,
+      stateDir,
       isHeldUp: () => loop.isHeldUp,
-      publishWaitMs: () => watch.conf.publishWaitMs,
+      publishWaitMs: () => watch.current.publishWaitMs,
       knownFile: (path) => defaultNetwork?.knownFile(path),
       begun: () => {
         silent.delete(socket)
@@ -241,14 +243,14 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     // A shim that began before this daemon may undo a pod by itself, and leave its status.
     if (isServing) sweep()
     void agents.work()
-    scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.conf.errandIntervalMs))
+    scanTimer = setTimeout(scanAgain, Math.min(SCAN_INTERVAL_MS, watch.current.errandIntervalMs))
   }
   // Known before the first request asks.
   clusters.of(confs.current())
   scanAgain()
   const nodeReports = openNodeReports({
     sources: () => {
-      const { publishNodeCondition, pluginDirs } = watch.conf
+      const { publishNodeCondition, pluginDirs } = watch.current
       const conf = confs.current()
       const node = publishNodeCondition && isFirst() && !isStopping ? clusters.nodeOf(conf) : undefined
       if (node === undefined) return undefined
@@ -273,15 +275,15 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     loop.end()
   }
   try {
-    if (watch.conf.metricsAddress !== undefined) {
+    if (watch.current.metricsAddress !== undefined) {
       http = await serveHttp(
-        watch.conf.metricsAddress,
+        watch.current.metricsAddress,
         { readiness, registry: metrics.registry },
         (message) => log.warn(message),
       )
     }
     sweep()
-    socketServer = await listen(watch.conf.socket, accept)
+    socketServer = await listen(watch.current.socket, accept)
   } catch (error) {
     // What is still open would keep a process alive that serves nobody.
     close()
@@ -297,7 +299,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
       http?.close()
     }, TAKEN_OVER_INTERVAL_MS)
   }
-  log.info({ socket: watch.conf.socket, httpPort: http?.port }, 'daemon is ready')
+  log.info({ socket: watch.current.socket, httpPort: http?.port }, 'daemon is ready')
 
   return {
     get httpPort() {
@@ -306,7 +308,7 @@ export async function startDaemon(confPath: string, version: string): Promise<Da
     async stop() {
       isStopping = true
       const start = performance.now()
-      const end = start + watch.conf.drainTimeoutMs
+      const end = start + watch.current.drainTimeoutMs
       log.info({ active }, 'daemon is stopping')
       // Who has connected already is let in: the kernel would hang up on them.
       await nextTurn()

@@ -5,6 +5,7 @@ import type { DaemonConf } from '../config/daemon-conf.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { keepDefaultNetwork } from '../node/default-network-keeper.ts'
 import { UNINSTALLING_FILE } from '../node/uninstall-mark.ts'
+import { runtimeCniVersion } from '../plan/runtime-version.ts'
 import type { ConfFile } from '../store/conf-files.ts'
 
 /** The node's default network as the daemon keeps it. */
@@ -23,6 +24,8 @@ export interface DefaultNetworkOptions {
   readonly conf: DaemonConf
   /** The same for a request without keys of its own. */
   readonly nodeConf: NetConf
+  /** The node's runtime in the words of its Node object; `undefined` while that is not known. */
+  readonly runtime: () => string | undefined
   /** Whether requests would be served now. */
   readonly isServing: () => boolean
   /** The default network is another one, or its configuration is. */
@@ -38,7 +41,7 @@ const PIN_FILE = 'default-network.json'
 
 /** Keeps default network and list where the configuration wants it; else `undefined`. */
 export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultNetwork | undefined {
-  const { conf, nodeConf, isServing, changed, report } = options
+  const { conf, nodeConf, runtime, isServing, changed, report } = options
   const { conflist } = conf
   if (conflist === undefined) return undefined
   const isNamed = DEFAULT_NETWORK_KEYS.some((key) => key in conf.netConf)
@@ -50,6 +53,10 @@ export function openDefaultNetwork(options: DefaultNetworkOptions): KeptDefaultN
       : { search: { confDir: nodeConf.autoConfDir, pinFile: join(nodeConf.stateDir, PIN_FILE), changed } }),
     conflist: {
       ...conflist,
+      runtimeVersion: () => {
+        const name = runtime()
+        return name === undefined ? undefined : runtimeCniVersion(name)
+      },
       netConf,
       isWanted: isServing,
       isUninstalled: () => existsSync(join(nodeConf.stateDir, UNINSTALLING_FILE)),

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { formatCniArgs } from '../cni/cni-args.ts'
 import { CniError, toCniError, toErrorObject } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
+import { identifierFault } from '../cni/identifier.ts'
 import { askedVersion, type CniRequest, parseRequest } from '../cni/request.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import type { CallReport } from '../engine/engine.ts'
@@ -33,6 +34,8 @@ export interface SessionServices {
   /** The configuration of a request: the daemon's keys over those on stdin. */
   conf(request: CniRequest): NetConf
   store(conf: NetConf): ClusterStore | undefined
+  /** Where the state of a request lies that has no configuration. @throws {CniError} */
+  stateDir(): string
   /** Whether what is read now may be of long ago. */
   isHeldUp(): boolean
   /** How long an answer waits for its publication. */
@@ -228,7 +231,10 @@ async function serve(session: Session, services: SessionServices): Promise<void>
           tasks.push(task)
         },
       })
-      const isForgotten = request.command === 'DEL' && mayForget(request, conf, tasks.length > 0)
+      const { stateDir } = conf
+      // The record of this DEL goes after the answer.
+      const goes = tasks.length > 0 ? request.ifName : undefined
+      const isForgotten = request.command === 'DEL' && mayForget(request, () => stateDir, goes)
       const text = answer === undefined ? '' : `${JSON.stringify(answer)}\n`
       connection.send(encodeMessage.done(0, isForgotten, mayFollow, text))
     } finally {
@@ -237,7 +243,9 @@ async function serve(session: Session, services: SessionServices): Promise<void>
   } catch (fault) {
     error = toCniError(fault)
     const text = `${JSON.stringify(toErrorObject(error, askedVersion(hello.stdin)))}\n`
-    connection.send(encodeMessage.done(1, mayForget(request, conf, false), mayFollow, text))
+    const containerId = request?.containerId ?? hello.env.CNI_CONTAINERID ?? ''
+    const isForgotten = mayForget({ containerId }, () => conf?.stateDir ?? services.stateDir())
+    connection.send(encodeMessage.done(1, isForgotten, mayFollow, text))
   }
   for (const task of tasks) {
     try {
@@ -272,13 +280,15 @@ function expectFirst({ executor, hello }: Session, { command, containerId, netns
   executor.expect({ command, containerId, netns, args: plain })
 }
 
-/** @param isSettled Whether the request's own record goes after the answer. */
-function mayForget(request: CniRequest | undefined, conf: NetConf | undefined, isSettled: boolean): boolean {
-  if (request === undefined || conf === undefined) return false
-  return isForgotten(
-    { request, journal: openJournalDir(conf.stateDir) },
-    isSettled ? request.ifName : undefined,
-  )
+/** @param goes An interface whose record goes after the answer. */
+function mayForget(request: Pick<CniRequest, 'containerId'>, stateDir: () => string, goes?: string): boolean {
+  if (identifierFault(request.containerId) !== undefined) return false
+  try {
+    return isForgotten({ request, journal: openJournalDir(stateDir()) }, goes)
+  } catch {
+    // An empty lock file does no harm.
+    return false
+  }
 }
 
 function agreeOnVersion(shim: Hello): number {

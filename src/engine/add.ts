@@ -56,6 +56,13 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} does not exist`)
   }
 
+  // Whoever held the container's lock for us may be gone, and another call of it have recorded what it did.
+  if (context.signal.aborted) {
+    throw new CniError(
+      CniErrorCode.TryAgainLater,
+      'the runtime ended the call before anything was started',
+    ).at(whose(identity, request.containerId))
+  }
   const attachments = numberCalls(plan.attachments)
   const meta: PlannedMeta = {
     ...key,
@@ -91,7 +98,7 @@ export async function add(context: EngineContext): Promise<AddOutcome> {
     }
     return outcome
   } catch (error) {
-    const cause = toCniError(error).at(where(meta))
+    const cause = toCniError(error).at(whose(identity, request.containerId))
     try {
       throw await rollBack(context, open, meta, cause, deadline, spared)
     } finally {
@@ -333,7 +340,7 @@ async function rollBack(
 }
 
 /** Whose ADD it is, for messages. */
-function where({ pod, containerId }: PlannedMeta): string {
+function whose(pod: PlannedMeta['pod'], containerId: string): string {
   return pod === undefined ? `container ${containerId}` : `pod ${pod.namespace}/${pod.name}`
 }
 

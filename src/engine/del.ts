@@ -1,3 +1,4 @@
+import { isSendable } from '../cni/cni-args.ts'
 import { toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { planAttachments } from '../plan/plan-attachments.ts'
@@ -59,9 +60,11 @@ async function delDefaultNetwork(context: EngineContext, deadline: number): Prom
   const netns = netnsId === undefined || isClaimed(journal, netnsId, key) ? '' : request.netns
   const { networks: requested } = chooseNetworks(conf, undefined)
   const networks = await resolveDefault(requested.slice(0, 1), context)
+  // No ADD of ours has had the others; what an older plugin was sent of them is not worth a pod that stays.
+  const args = request.args.filter(isSendable)
   const plan = planAttachments({
     conf,
-    request,
+    request: { ...request, args },
     podNamespace: undefined,
     namespaceLabels: undefined,
     networks,

@@ -21,7 +21,8 @@ interface ValidAttachment {
 /**
  * GC: undoes the recorded attachments that the runtime no longer lists, then hands GC on to every network
  * of 1.1.0 that has records, with the valid attachments as our own records name them. Without a list
- * nothing is stale. CNI-062 to CNI-069, CNI-087.
+ * nothing is stale. The list is of one network: what a net-conf of another name has attached on this node is valid.
+ * CNI-062 to CNI-069, CNI-087.
  *
  * @throws {CniError} With every delegate's fault, when all were tried.
  */
@@ -30,7 +31,7 @@ export async function gc(context: EngineContext): Promise<void> {
   const valid = parseValid(request.stdin)
   if (valid === undefined) return
   const deadline = now() + GC_TIMEOUT_MS
-  const isValid = ({ containerId, ifName }: JournalKey): boolean =>
+  const isListed = ({ containerId, ifName }: JournalKey): boolean =>
     valid.some((entry) => entry.containerID === containerId && entry.ifname === ifName)
 
   const faults: CniError[] = []
@@ -42,6 +43,7 @@ export async function gc(context: EngineContext): Promise<void> {
       if (lookup.state === 'newer') throw lookup.error
       const meta = readPlannedMeta(lookup.record.planned)
       const attachments = meta?.attachments ?? []
+      const isValid = isListed(key) || (meta !== undefined && meta.name !== request.name)
       for (const attachment of attachments) {
         // The same network name with another config is another network to its plugins.
         const id = JSON.stringify([
@@ -51,9 +53,9 @@ export async function gc(context: EngineContext): Promise<void> {
         ])
         const records: NetworkRecords = networks.get(id) ?? { attachment, valid: [] }
         networks.set(id, records)
-        if (isValid(key)) records.valid.push({ containerID: key.containerId, ifname: attachment.ifName })
+        if (isValid) records.valid.push({ containerID: key.containerId, ifname: attachment.ifName })
       }
-      if (isValid(key) || attachments.some(({ disableGC }) => disableGC)) continue
+      if (isValid || attachments.some(({ disableGC }) => disableGC)) continue
       const outcome = await undoRecorded(context, key, lookup, meta?.netns ?? '', deadline)
       faults.push(...outcome.faults)
     } catch (error) {

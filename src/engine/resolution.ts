@@ -45,12 +45,9 @@ export async function resolveNetworks(
   networks: readonly RequestedNetwork[],
   sources: ResolutionSources,
 ): Promise<ResolvedNetwork[]> {
-  const resolved: ResolvedNetwork[] = []
-  for (const requested of networks) {
-    const network = await resolveNetwork(requested, sources)
-    if (network !== undefined) resolved.push(network)
-  }
-  return resolved
+  // All at once: a slow cluster is waited for once, not once for each network.
+  const resolved = await Promise.all(networks.map((requested) => resolveNetwork(requested, sources)))
+  return resolved.filter((network) => network !== undefined)
 }
 
 /**
@@ -88,7 +85,7 @@ async function fetchNad(
   store: ClusterStore | undefined,
 ): Promise<NetworkAttachmentDefinition | undefined> {
   if (store === undefined || (reference.kind !== 'nad' && reference.kind !== 'named')) return undefined
-  return await store.nad(reference.namespace, reference.name)
+  return await store.nad(reference.namespace, reference.name, reference.kind === 'named')
 }
 
 function find(

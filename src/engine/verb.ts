@@ -46,7 +46,10 @@ export async function runVerb(context: EngineContext): Promise<JsonObject | unde
  * @param goes An interface whose record is about to go.
  */
 export function isForgotten(
-  { journal, request }: Pick<EngineContext, 'journal' | 'request'>,
+  {
+    journal,
+    request,
+  }: Pick<EngineContext, 'journal'> & { readonly request: Pick<EngineContext['request'], 'containerId'> },
   goes?: string,
 ): boolean {
   if (request.containerId === '') return false

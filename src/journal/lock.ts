@@ -24,8 +24,8 @@ export interface SandboxLock {
 
 /**
  * Takes the lock of one container: flock(2) on `<stateDir>/locks/<containerId>`, and a shared one on
- * the folder, which GC takes exclusively (CNI-067, CNI-102). util-linux's `flock` locks the inherited
- * descriptors, whose open file descriptions are ours.
+ * the folder, which GC takes exclusively (CNI-067, CNI-102). The shim, or util-linux's `flock` where there is
+ * none, locks the inherited descriptors, whose open file descriptions are ours.
  *
  * @param timeoutMs Bound of the wait.
  * @param isReadOnlyTolerated DEL goes on with the folder's lock when no lock file can be made: on a full
@@ -65,8 +65,8 @@ export async function lockSandbox(
     const [folderFd, fileFd] = fds
     if (folderFd === undefined) return { fds: [], release: () => undefined }
     try {
-      const modes = fileFd === undefined ? ['--shared'] : ['--shared', '--exclusive']
-      await flock(fds, modes, deadline - performance.now(), `container ${containerId}`)
+      const modes = ['shared', 'exclusive'] as const
+      await flock(fds, modes.slice(0, fds.length), deadline - performance.now(), `container ${containerId}`)
     } catch (error) {
       closeAll(fds)
       throw error
@@ -108,7 +108,7 @@ export async function lockAllSandboxes(stateDir: string, timeoutMs: number): Pro
     )
   }
   try {
-    await flock([fd], ['--exclusive'], timeoutMs, 'all containers')
+    await flock([fd], ['exclusive'], timeoutMs, 'all containers')
   } catch (error) {
     closeSync(fd)
     throw error
@@ -133,49 +133,65 @@ function recordedContainers(stateDir: string): string[] {
   }
 }
 
-/** Descriptor number of the first lock in the child. */
-const FIRST_FD = 3
+/** The shim of this package, which locks what it inherits; a lone executable has none beside it. */
+const SHIM = join(
+  import.meta.dirname,
+  import.meta.filename.endsWith('.ts') ? '../../dist' : '.',
+  'native/plexus',
+)
+/** The longest that the shim waits. */
+const LONGEST_WAIT_MS = 999_999_999
 
-function flock(
+/** Locks in this order, all within the time. */
+async function flock(
   fds: readonly number[],
-  modes: readonly string[],
+  modes: readonly ('shared' | 'exclusive')[],
   timeoutMs: number,
   what: string,
 ): Promise<void> {
-  const seconds = Math.max(0.01, timeoutMs / 1000).toFixed(2)
-  const script = modes.map((mode, index) => `flock ${mode} -w ${seconds} ${FIRST_FD + index}`).join(' && ')
+  const waitMs = Math.min(Math.max(Math.ceil(timeoutMs), 10), LONGEST_WAIT_MS)
+  const isLocked = await lockBy(SHIM, ['--lock', String(waitMs), ...modes], fds).catch((ofShim) =>
+    flockEach(fds, modes, waitMs).catch((ofFlock) => {
+      throw new CniError(
+        CniErrorCode.Io,
+        `no lock of ${what}: ${toCniError(ofShim).message}, and ${toCniError(ofFlock).message}`,
+        { hint: 'call plexus of the whole package or of its image, or install util-linux here' },
+      )
+    }),
+  )
+  if (isLocked) return
+  throw new CniError(
+    CniErrorCode.TryAgainLater,
+    `lock of ${what} not had in ${(waitMs / 1000).toFixed(2)} s: another call is at work`,
+    { hint: 'retry when it has ended' },
+  )
+}
+
+/** By util-linux: one descriptor at a time. */
+async function flockEach(fds: readonly number[], modes: readonly string[], waitMs: number): Promise<boolean> {
+  const deadline = performance.now() + waitMs
+  for (const [index, fd] of fds.entries()) {
+    const seconds = (Math.max(10, deadline - performance.now()) / 1000).toFixed(2)
+    if (!(await lockBy('flock', [`--${modes[index]}`, '-w', seconds, '3'], [fd]))) return false
+  }
+  return true
+}
+
+/**
+ * Starts a program that locks the descriptors it inherits, from 3 on.
+ *
+ * @returns Whether they were had in time.
+ */
+function lockBy(program: string, args: readonly string[], fds: readonly number[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const child = spawn('/bin/sh', ['-c', script], {
+    const child = spawn(program, args, {
       env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
       stdio: ['ignore', 'ignore', 'ignore', ...fds],
     })
-    child.once('error', (error) => {
-      reject(
-        new CniError(CniErrorCode.Io, `flock cannot be started: ${error.message}`, {
-          cause: error,
-          hint: 'run this where /bin/sh and util-linux are: on the node, not in the image',
-        }),
-      )
-    })
-    child.once('exit', (status) => {
-      if (status === 0) resolve()
-      else if (status === 1) {
-        reject(
-          new CniError(
-            CniErrorCode.TryAgainLater,
-            `lock of ${what} not had in ${seconds} s: another call is at work`,
-            {
-              hint: 'retry when it has ended',
-            },
-          ),
-        )
-      } else {
-        reject(
-          new CniError(CniErrorCode.Io, `flock ended with status ${status}`, {
-            hint: 'install util-linux on this node',
-          }),
-        )
-      }
+    child.once('error', reject)
+    child.once('exit', (status, signal) => {
+      if (status === 0 || status === 1) resolve(status === 0)
+      else reject(new Error(`${program} ended with ${signal ?? `status ${status}`}`))
     })
   })
 }

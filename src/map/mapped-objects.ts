@@ -27,23 +27,23 @@ const DEFAULT_IF_NAME = 'eth0'
 export function mapObjects({ origin, pods, nads }: MapObjects): NetworkMap {
   const networks = new Map<string, MappedNetwork>()
   for (const nad of nads) networks.set(`${nad.namespace}/${nad.name}`, toNetwork(nad))
-  const mapped = pods.filter(isTold).map(toMappedPod)
-  for (const { interfaces } of mapped) {
-    interfaces.forEach(({ network }, index) => {
+  const told = pods.filter(isTold).map(toToldPod)
+  for (const { pod, defaultNetwork } of told) {
+    for (const { network } of pod.interfaces) {
       const known = networks.get(network)
-      // What is no NAD's is the runtime's own; the first one is what every pod gets.
-      const isDefault = known?.isDefault === true || (index === 0 && !network.includes('/'))
+      const isDefault = known?.isDefault === true || network === defaultNetwork
       const bare = { name: network, plugins: [], facts: [], problem: null }
       if (known === undefined || known.isDefault !== isDefault)
         networks.set(network, { ...(known ?? bare), isDefault })
-    })
+    }
   }
-  return { origin, networks: [...networks.values()], pods: mapped }
+  return { origin, networks: [...networks.values()], pods: told.map(({ pod }) => pod) }
 }
 
 /** One pod of a cluster with the plugins of its networks; when they were called only its node knows. */
 export function mapPodObject(pod: Pod, { origin, nads }: Omit<MapObjects, 'pods'>): PodMap {
-  const { namespace, name, remark, interfaces } = toMappedPod(pod)
+  const { namespace, name } = pod
+  const { remark, interfaces } = toToldPod(pod).pod
   const byName = new Map(nads.map((nad) => [`${nad.namespace}/${nad.name}`, nad]))
   const attachments = interfaces.map((mapped) => {
     const nad = byName.get(mapped.network)
@@ -89,35 +89,64 @@ function readConfig({ namespace, name, config }: NetworkAttachmentDefinition): {
   }
 }
 
-function toMappedPod(pod: Pod): MappedPod & { readonly namespace: string } {
+/** A pod, and which of its networks is the default one, if that is known. */
+interface ToldPod {
+  readonly pod: MappedPod
+  readonly defaultNetwork: string | undefined
+}
+
+function toToldPod(pod: Pod): ToldPod {
   const { namespace, name, annotations } = pod
-  const bare = { namespace, name, containerId: null }
   const status = annotations[NETWORK_STATUS_ANNOTATION] ?? ''
+  const told = (
+    remark: string | null,
+    interfaces: readonly MappedInterface[] = [],
+    defaultNetwork?: string,
+  ): ToldPod => ({ pod: { namespace, name, containerId: null, remark, interfaces }, defaultNetwork })
   try {
-    if (status.trim() !== '') return { ...bare, remark: null, interfaces: readStatus(status) }
+    if (status.trim() !== '') {
+      const entries = readStatus(status)
+      return told(null, entries.map(toInterface), defaultOf(entries))
+    }
   } catch {
-    return { ...bare, remark: 'network-status not readable', interfaces: [] }
+    return told('network-status not readable')
   }
   try {
-    return { ...bare, remark: null, interfaces: plannedInterfaces(pod) }
+    return told(null, plannedInterfaces(pod), DEFAULT_NETWORK)
   } catch {
-    return { ...bare, remark: 'networks annotation is wrong', interfaces: [] }
+    return told('networks annotation is wrong')
   }
 }
 
 /** What others have written into the annotation may be anything. */
-function readStatus(text: string): MappedInterface[] {
+function readStatus(text: string): JsonObject[] {
   const entries: unknown = parseJson(text, NETWORK_STATUS_ANNOTATION)
   if (!Array.isArray(entries)) throw new Error(`${NETWORK_STATUS_ANNOTATION} is no list`)
-  return entries.filter(isJsonObject).map((entry) => ({
-    network: textOf(entry.name) ?? DEFAULT_NETWORK,
+  return entries.filter(isJsonObject)
+}
+
+function toInterface(entry: JsonObject): MappedInterface {
+  return {
+    network: networkOf(entry),
     ifName: textOf(entry.interface) ?? '',
     addresses: Array.isArray(entry.ips) ? entry.ips.filter((ip) => typeof ip === 'string') : [],
     mac: textOf(entry.mac) ?? null,
     device: deviceText(entry['device-info']) ?? null,
     hasDefaultRoute: hasGateway(entry),
     state: 'attached',
-  }))
+  }
+}
+
+/** The marked entry's; without a mark the first one's, if that is no NAD's. */
+function defaultOf(entries: readonly JsonObject[]): string | undefined {
+  const marked = entries.find((entry) => entry.default === true)
+  const [first] = entries.map(networkOf)
+  if (marked !== undefined) return networkOf(marked)
+  return first?.includes('/') === true ? undefined : first
+}
+
+function networkOf(entry: JsonObject): string {
+  return textOf(entry.name) ?? DEFAULT_NETWORK
 }
 
 /** Gateways of its own default routes, or those that the pod asked for. */

@@ -20,14 +20,16 @@ export function rememberAdopted(stateDir: string, pods: readonly AdoptedPod[]): 
 /**
  * Removes what the other meta-plugin has kept of pods that we have undone since: nobody else would, and it stands for
  * attachments that there are no more.
+ *
+ * @param root Where the node's root is seen.
  */
-export function sweepAdopted(stateDir: string): void {
+export function sweepAdopted(stateDir: string, root = '/'): void {
   const journal = openJournalDir(stateDir)
   const pods = read(stateDir)
   const left = pods.filter((pod) => mayBeRecorded(journal, pod))
   if (left.length === pods.length) return
   for (const pod of pods) {
-    if (!left.includes(pod)) for (const file of pod.files) rmSync(file, { force: true })
+    if (!left.includes(pod)) for (const file of pod.files) rmSync(join(root, file), { force: true })
   }
   write(stateDir, left)
 }

@@ -20,6 +20,7 @@ import { toNetworkStatus } from '../network/network-status.ts'
 import { adopt } from '../plan/adoption.ts'
 import { type AdoptedPod, rememberAdopted, sweepAdopted } from './adopted-pods.ts'
 import { type ForeignPod, findOfMultus, findOfRuntime, namesIn } from './foreign-pods.ts'
+import { isNetns, isOnHost, seesNodeProcesses } from './own-place.ts'
 
 /** Where pods are adopted from and to. */
 export interface AdoptionOptions {
@@ -65,10 +66,18 @@ const MENDABLE: readonly number[] = [CniErrorCode.Io, CniErrorCode.TryAgainLater
  * undoes all of it. Pods that are recorded already are left alone: it may be run again at any time. What Multus keeps is
  * not touched until we have undone the pod.
  *
- * @throws {CniError} Io when the pods' network namespaces cannot be seen from here: each would be taken for gone.
+ * @throws {CniError} Io when the pods, or their network namespaces, cannot be seen from here: each would be forgotten, or
+ * taken for gone.
  */
 export async function adoptPods(options: AdoptionOptions): Promise<AdoptionReport> {
   const { stateDir, multusCacheDir, cniCacheDir, defaultNetwork } = options
+  if (!existsSync(multusCacheDir) && !isOnHost(process.env)) {
+    throw new CniError(
+      CniErrorCode.Io,
+      `the pods of Multus cannot be seen: ${multusCacheDir} is not there, or not mounted in here`,
+      { hint: "mount the host's folder; if Multus has never attached a pod there, make it on the host" },
+    )
+  }
   sweepAdopted(stateDir)
   const journal = openJournalDir(stateDir)
   const [ofMultus = [], ofRuntime = []] = [multusCacheDir, cniCacheDir].map((folder) =>
@@ -124,13 +133,12 @@ async function record(
   if (netns === undefined) {
     throw new CniError(CniErrorCode.Decoding, `${source} does not say which network namespace it has`)
   }
-  assertVisible(netns)
+  const netnsId = currentNetnsId(netns)
   let next = 0
   const numbered: RecordedAttachment[] = attachments.map((attachment) => ({
     ...attachment,
     calls: attachment.plugins.map(() => next++),
   }))
-  const netnsId = readNetnsId(netns) ?? 'gone'
   const meta: PlannedMeta = {
     ...key,
     netns,
@@ -161,14 +169,16 @@ async function record(
     )
     open.started(numbered.flatMap(({ calls }) => calls))
     open.undo(undos(true))
-    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
     await open.sync()
+    // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is whole,
+    // since no run looks at a whole one again.
+    const adopted: AdoptedPod = { ...key, files }
+    if (files.length > 0) rememberAdopted(stateDir, [adopted])
+    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
     const mark = open.closeToMark()
     // Its network-status is Multus's, and true.
     mark.set()
     mark.close()
-    const adopted: AdoptedPod = { ...key, files }
-    if (files.length > 0) rememberAdopted(stateDir, [adopted])
   } finally {
     lock.release(false)
   }
@@ -224,20 +234,37 @@ function isRecorded(journal: Journal, key: JournalKey): boolean {
   )
 }
 
-/** A namespace that cannot be seen must not be taken for gone: its addresses would be given to others. */
-function assertVisible(netns: string): void {
-  if (existsSync(netns)) return
-  if (netns.startsWith('/proc/')) {
+/**
+ * The namespace's identity as it is now. One that cannot be seen from here must not be taken for gone: its addresses
+ * would be given to others.
+ */
+function currentNetnsId(netns: string): string {
+  const isHere = isOnHost(process.env)
+  const isOfProcess = netns.startsWith('/proc/')
+  if (isOfProcess && !isHere && !seesNodeProcesses()) {
+    throw new CniError(CniErrorCode.Io, `its namespace ${netns} is of a process that is not seen in here`, {
+      hint: 'run this with hostPID: true, or on the node itself',
+    })
+  }
+  if (isNetns(netns)) return readNetnsId(netns) ?? GONE
+  if (isOfProcess) {
     // Its process has ended: no later run will see it.
     throw new CniError(CniErrorCode.InvalidNetns, `its namespace ${netns} cannot be seen`)
   }
   const folder = dirname(netns)
-  if (namesIn(folder).length > 0) return
-  throw new HiddenNetnsError(
-    CniErrorCode.Io,
-    `the pods' network namespaces cannot be seen: ${folder} is not there, or empty`,
-    {
-      hint: `mount the host's ${folder} with mountPropagation HostToContainer, or run this on the node itself`,
-    },
-  )
+  const hint = `mount the host's ${folder} with mountPropagation HostToContainer, or run this on the node itself`
+  if (namesIn(folder).length === 0) {
+    throw new HiddenNetnsError(
+      CniErrorCode.Io,
+      `the pods' network namespaces cannot be seen: ${folder} is not there, or empty`,
+      { hint },
+    )
+  }
+  // In a container that is a plain file until the node's mount comes through.
+  if (!isHere && existsSync(netns)) {
+    throw new CniError(CniErrorCode.Io, `its namespace ${netns} cannot be seen in here`, { hint })
+  }
+  return GONE
 }
+
+const GONE = 'gone'

@@ -32,8 +32,12 @@ export interface DeadSandboxOptions {
 const LOCK_TIMEOUT_MS = 1000
 const UNDO_TIMEOUT_MS = 100_000
 
-/** Every sandbox that the journal still knows. */
-export function remainingSandboxes(stateDir: string): RemainingSandbox[] {
+/**
+ * Every sandbox that the journal still knows.
+ *
+ * @param seesNetns Whether the pods' namespaces are where the records have them.
+ */
+export function remainingSandboxes(stateDir: string, seesNetns: boolean): RemainingSandbox[] {
   const journal = openJournalDir(stateDir)
   return journal.keys().flatMap((key) => {
     try {
@@ -42,7 +46,7 @@ export function remainingSandboxes(stateDir: string): RemainingSandbox[] {
       if (lookup.state === 'newer') return [{ ...key, pod: null, reason: lookup.error.message }]
       const meta = readPlannedMeta(lookup.record.planned)
       const pod = meta?.pod === undefined ? null : `${meta.pod.namespace}/${meta.pod.name}`
-      return [{ ...key, pod, reason: reasonOf(meta, lookup.record.failedDels) }]
+      return [{ ...key, pod, reason: reasonOf(meta, lookup.record.failedDels, seesNetns) }]
     } catch (error) {
       return [{ ...key, pod: null, reason: toCniError(error).message }]
     }
@@ -118,9 +122,10 @@ function undoContext(
   }
 }
 
-function reasonOf(meta: PlannedMeta | undefined, failedDels: number): string {
+function reasonOf(meta: PlannedMeta | undefined, failedDels: number, seesNetns: boolean): string {
   if (failedDels > 0) return `its undo has failed ${failedDels} time${failedDels === 1 ? '' : 's'}`
   if (meta === undefined) return 'its record is damaged: send DEL, or remove the file'
+  if (!seesNetns) return 'it is not undone yet'
   return readNetnsId(meta.netns) === meta.netnsId
     ? 'it is attached'
     : 'its namespace is gone, it is not undone yet'

@@ -6,6 +6,7 @@ import type { JsonObject } from '../cni/json.ts'
 import type { CniVersion } from '../cni/version.ts'
 import { type Candidate, type NetworkPin, parsePin } from '../plan/default-network-choice.ts'
 import { nodeConflist } from '../plan/node-conflist.ts'
+import { listVersion, SAFE_VERSION } from '../plan/runtime-version.ts'
 import { type Detection, detectDefaultNetwork } from './default-network-detection.ts'
 import { writeDurably } from './durable-file.ts'
 import { type FolderWatch, watchFolder } from './folder-watch.ts'
@@ -39,7 +40,10 @@ export interface KeeperOptions {
   /** The list that is kept in the runtime's folder; absent when somebody else does that. */
   readonly conflist?: {
     readonly folder: string
-    readonly cniVersion: CniVersion
+    /** By the configuration; else that of the runtime. */
+    readonly cniVersion: CniVersion | undefined
+    /** `undefined` while it is not known: then the list that is there says it. Asked again and again. */
+    readonly runtimeVersion: () => CniVersion | undefined
     /** Keys of our entry in it. */
     readonly netConf: JsonObject
     /** Whether it may be written now: not before we can serve. */
@@ -53,6 +57,7 @@ export interface KeeperOptions {
 /** Who replaces a file by removing it first is given that long before another network takes its place. */
 const GRACE_MS = 700
 const RETRY_MS = 500
+const RUNTIME_LOOK_MS = 1000
 /** So often in a minute the list is written at once; then once a second. */
 const FREE_WRITES = 20
 const WRITE_INTERVAL_MS = 1000
@@ -77,6 +82,7 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
   let isPinWritten = true
   let pinNotBefore = 0
   let fault: string | undefined
+  let runtimeVersion: CniVersion | undefined
   let writes: number[] = []
   let notBefore = 0
   let timer: NodeJS.Timeout | undefined
@@ -184,17 +190,19 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
       return
     }
     try {
-      const outcome = target.put((kept) =>
-        nodeConflist({
-          cniVersion: conflist.cniVersion,
+      runtimeVersion = conflist.runtimeVersion() ?? runtimeVersion
+      const outcome = target.put((kept) => {
+        runtimeVersion ??= kept.cniVersion ?? SAFE_VERSION
+        return nodeConflist({
+          cniVersion: listVersion({ told: conflist.cniVersion, runtime: runtimeVersion, kept }),
           defaultPlugins: network?.conflist.plugins ?? [ANY_NETWORK],
           netConf: {
             ...conflist.netConf,
             ...(network === undefined ? {} : { defaultNetwork: network.path }),
           },
           kept,
-        }),
-      )
+        })
+      })
       fault = undefined
       tell(target.path, outcome, now)
       const before = target.before()
@@ -228,6 +236,12 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
     })
   }
 
+  const followRuntime = (): void => {
+    const version = conflist?.runtimeVersion()
+    if (version !== undefined && version !== runtimeVersion) settle()
+  }
+  const runtimeTimer = setInterval(followRuntime, RUNTIME_LOOK_MS)
+  runtimeTimer.unref()
   const folders = new Set([search?.confDir, conflist?.folder].filter((folder) => folder !== undefined))
   const watches: FolderWatch[] = [...folders].map((folder) =>
     watchFolder(folder, {
@@ -257,6 +271,7 @@ export function keepDefaultNetwork(options: KeeperOptions): DefaultNetworkKeeper
       if (search !== undefined) rememberPin(search.pinFile, pin)
       isClosed = true
       clearTimeout(timer)
+      clearInterval(runtimeTimer)
       for (const watch of watches) watch.close()
     },
   }

@@ -12,12 +12,14 @@ import { readNetnsId } from '../executor/netns.ts'
 import { decodeJournal } from '../journal/format.ts'
 import { type JournalKey, openJournalDir } from '../journal/journal.ts'
 import { type JournalRecord, toJournalRecord } from '../journal/record.ts'
+import { isNetns, isOnHost } from './own-place.ts'
 
 /**
  * What a journal file says of its sandbox:
  * `live`: attached, and the network namespace is still the recorded one; `netns gone`: attached, but the
- * namespace is gone, so that a DEL is due; `incomplete`: an ADD is under way or was killed; `undo pending`:
- * a DEL failed or was killed; `damaged`, `newer format`, `unreadable`: the file cannot be taken at its word.
+ * namespace is gone, so that a DEL is due (in a container that does not see it, it counts as there);
+ * `incomplete`: an ADD is under way or was killed; `undo pending`: a DEL failed or was killed; `damaged`,
+ * `newer format`, `unreadable`: the file cannot be taken at its word.
  */
 export type SandboxState =
   | 'live'
@@ -146,9 +148,9 @@ function stateOf(
 
 function isNetnsThere({ netns, netnsId }: PlannedMeta): boolean {
   try {
-    return readNetnsId(netns) === netnsId
+    return readNetnsId(netns) === netnsId || (!isOnHost(process.env) && !isNetns(netns))
   } catch {
-    // We may not look; then there is no reason to call it gone.
+    // We may not look, as in a container; then there is no reason to call it gone.
     return true
   }
 }

@@ -2,7 +2,13 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, rmS
 import { join } from 'node:path'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { formatShimConf, type ShimConf, shimConfBinDirs, shimConfVersion } from '../config/shim-conf.ts'
+import {
+  formatShimConf,
+  type ShimConf,
+  shimConfBinDirs,
+  shimConfInstalled,
+  shimConfVersion,
+} from '../config/shim-conf.ts'
 import { type FileContent, holds, removeHalfWritten, syncFolder, writeDurably } from './durable-file.ts'
 
 /** What a node gets in its folder of plugins. */
@@ -37,23 +43,40 @@ const FILES: readonly string[] = [CONF_FILE, STANDALONE_FILE, SHIM_FILE]
  * touched. The configuration comes first: whoever keeps an older release there (a watching {@link placeShimFiles}
  * of it) sees in it that its time is over.
  *
+ * @param installed Since when these settings hold, where others are replaced by them.
  * @param fate Asked again and again, since copies take their time: what an uninstall removes meanwhile stays away.
  * @throws {CniError} Io, with what to do; each file is the one of before or the new one then.
  */
-export function placeShimFiles(files: ShimFiles, fate: () => ShimFate = () => 'kept'): PlacedFile[] {
+export function placeShimFiles(
+  files: ShimFiles,
+  installed = installationTime(files.binDir),
+  fate: () => ShimFate = () => 'kept',
+): PlacedFile[] {
   const { binDir, conf, shim, standalone } = files
   assertFolder(binDir)
   const at = (name: string): string => join(binDir, name)
   return writing(binDir, () => {
     for (const name of FILES) removeHalfWritten(at(name))
     return [
-      placeFile(at(CONF_FILE), formatShimConf(conf), 0o600, fate),
+      placeFile(at(CONF_FILE), confText(binDir, conf, installed), 0o600, fate),
       ...(standalone === undefined
         ? removeFiles([at(STANDALONE_FILE)])
         : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755, fate)]),
       placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755, fate),
     ]
   })
+}
+
+/** Says of settings that are in place that nobody keeps them any more: whoever keeps others may put in his own. */
+export function disownShimConf({ binDir, conf }: ShimFiles, fate: () => ShimFate): void {
+  if (placedConf(binDir, conf).order !== 'same') return
+  writing(binDir, () => placeFile(join(binDir, CONF_FILE), formatShimConf(conf, ''), 0o600, fate))
+}
+
+/** The time for what is installed now: later than what is there, also where the clock was set back. */
+export function installationTime(binDir: string): string {
+  const present = Date.parse(shimConfInstalled(readConf(binDir)))
+  return new Date(Math.max(Date.now(), Number.isNaN(present) ? 0 : present + 1)).toISOString()
 }
 
 /** Takes all of it away again, the shim first: one without its configuration would work with defaults. */
@@ -75,9 +98,22 @@ export function shimFilesMark(binDir: string): string {
   }).join(' ')
 }
 
-/** The release that the configuration in the folder is of; `undefined` when there is none, or it does not say. */
-export function placedVersion(binDir: string): string | undefined {
-  return shimConfVersion(readConf(binDir))
+/** What is in the folder beside what somebody wants there. */
+export interface PlacedConf {
+  /** Release that has written it; `undefined` when there is none, or it does not say. */
+  readonly version: string | undefined
+  /** Whether its settings are the same, or were installed later; of two at the same time one counts as the later. */
+  readonly order: 'same' | 'earlier' | 'later'
+}
+
+/** @param installed Since when the other settings hold. */
+export function placedConf(binDir: string, conf: ShimConf, installed = ''): PlacedConf {
+  const text = readConf(binDir)
+  const version = shimConfVersion(text)
+  const [there, here] = [shimConfInstalled(text), installed]
+  if (text === formatShimConf(conf, there)) return { version, order: 'same' }
+  const isLater = there > here || (there === here && text > formatShimConf(conf, here))
+  return { version, order: there !== '' && isLater ? 'later' : 'earlier' }
 }
 
 /** Folders of plugins that the shim in the folder searches. */
@@ -92,6 +128,13 @@ function readConf(binDir: string): string {
     // Whatever is there instead, it says nothing.
     return ''
   }
+}
+
+/** Settings that are there already keep the time at which they were installed. */
+function confText(binDir: string, conf: ShimConf, installed: string): string {
+  const present = readConf(binDir)
+  const same = formatShimConf(conf, shimConfInstalled(present))
+  return present === same ? same : formatShimConf(conf, installed)
 }
 
 function placeFile(path: string, content: FileContent, mode: number, fate: () => ShimFate): PlacedFile {

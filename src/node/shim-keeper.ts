@@ -2,7 +2,15 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
-import { placedVersion, placeShimFiles, type ShimFate, type ShimFiles, shimFilesMark } from './shim-files.ts'
+import {
+  disownShimConf,
+  installationTime,
+  placedConf,
+  placeShimFiles,
+  type ShimFate,
+  type ShimFiles,
+  shimFilesMark,
+} from './shim-files.ts'
 import { UNINSTALLING_FILE } from './uninstall-mark.ts'
 
 const LOOK_INTERVAL_MS = 500
@@ -19,10 +27,12 @@ export interface ShimKeeperOptions {
 /**
  * Puts back what somebody removes or changes in the folder of plugins, also when that is replaced or its link leads
  * elsewhere, until it is told to stop. Not while the node is uninstalled nor after that, until somebody installs again,
- * and not what another release has put there: in a rollout two of them look after the same folder.
+ * and not what another release has put there, or other settings that were installed later: in a rollout two of them look
+ * after the same folder. Who stops says so, and another one puts in what it keeps.
  */
 export async function keepShimFiles({ files, stateDir, signal, report }: ShimKeeperOptions): Promise<void> {
   const { binDir, conf } = files
+  const since = installationTime(binDir)
   let seen: string | undefined
   let said: string | undefined
   let isUninstalled = false
@@ -47,19 +57,23 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
       return
     }
     // The mark goes with the state directory, and this process may outlive it, or begin after that.
-    if ((isUninstalled || now === 'uninstalled') && placedVersion(binDir) === undefined) {
+    if ((isUninstalled || now === 'uninstalled') && placedConf(binDir, conf).version === undefined) {
       say('Plexus has been uninstalled here: nothing is put back until it is installed again')
       return
     }
     isUninstalled = false
     const mark = shimFilesMark(binDir)
     if (mark === seen) return
-    const version = placedVersion(binDir)
+    const { version, order } = placedConf(binDir, conf, since)
     if (version !== undefined && version !== conf.version) {
       say(`release ${version} has been installed in ${binDir}: it is left alone`)
       return
     }
-    const changed = placeShimFiles(files, () => (fate() === now ? 'kept' : fate())).filter(
+    if (order === 'later') {
+      say(`other settings have been installed in ${binDir} since: they are left alone`)
+      return
+    }
+    const changed = placeShimFiles(files, since, () => (fate() === now ? 'kept' : fate())).filter(
       ({ action }) => action !== 'unchanged',
     )
     // An uninstall came between: the next look says so.
@@ -75,13 +89,19 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     seen ??= ''
     report(`${what}: ${changed.map(({ path }) => path).join(', ')}`)
   }
-  while (!signal.aborted) {
+  const attempt = (act: () => void): void => {
     try {
-      look()
+      act()
     } catch (error) {
       const { message, hint } = toCniError(error)
       say(hint === undefined ? message : `${message}; ${hint}`)
     }
+  }
+  while (!signal.aborted) {
+    attempt(look)
     await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
   }
+  attempt(() => {
+    if (fate() === 'kept') disownShimConf(files, fate)
+  })
 }

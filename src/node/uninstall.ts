@@ -14,6 +14,7 @@ import { removeHalfWritten } from './durable-file.ts'
 import { putBack } from './set-aside.ts'
 import { placedBinDirs, removeShimFiles, SHIM_FILE } from './shim-files.ts'
 import { setUninstallMark, UNINSTALLING_FILE } from './uninstall-mark.ts'
+import { removeWrittenConfig, WRITTEN_CONFIG_FILE } from './written-config.ts'
 
 /** What {@link uninstall} needs. */
 export interface UninstallOptions {
@@ -22,6 +23,10 @@ export interface UninstallOptions {
   readonly confDir: string
   readonly stateDir: string
   readonly socket: string
+  /** The folder of device-info files. */
+  readonly devInfoDir: string
+  /** Where the node's root is seen, for paths that were remembered as the node has them. */
+  readonly root: string
   /** Whether plugins may be run from here: not in a container, which is not where they have worked. */
   readonly canUndo: boolean
   /** How long sandboxes and daemon are waited for; 0 is one look. */
@@ -47,7 +52,7 @@ export interface UninstallReport {
 const RENAMED = '.cilium_bak'
 const ROUND_MS = 1000
 const NOT_ON_NODE =
-  'this is not the node itself, where pods that are gone could be undone: run it there, or by "nsenter -t 1 -m -n"'
+  'this is not the node itself, where pods that are gone could be undone: run it there (by "nsenter -t 1 -m -n"), or have an agent do it (plexus --agent, while the daemon runs)'
 /** A daemon that was about to write the list when the mark came has done so by then. */
 const SETTLE_MS = 300
 const LOCK_TIMEOUT_MS = 10_000
@@ -61,6 +66,7 @@ export const STATE_ENTRIES: readonly string[] = [
   'locks',
   'default-network.json',
   ADOPTED_FILE,
+  WRITTEN_CONFIG_FILE,
   '.writable',
   UNINSTALLING_FILE,
 ]
@@ -84,7 +90,7 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
     setUninstallMark(stateDir)
   } catch (error) {
     // What cannot be finished must not keep new pods from starting without us.
-    putBack(options.confDir, placedBinDirs(options.binDir))
+    putBack(options.confDir, searchedFolders(options))
     const gone = removeConflist(options.confDir).join(', ')
     throw new CniError(
       CniErrorCode.Io,
@@ -96,14 +102,14 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
     )
   }
   for (let isFirst = true; ; isFirst = false) {
-    restored.push(...putBack(options.confDir, placedBinDirs(options.binDir)))
+    restored.push(...putBack(options.confDir, searchedFolders(options)))
     removed.push(...removeConflist(options.confDir))
     if (isFirst && (await isServed(options.socket))) {
       await delay(SETTLE_MS)
       removed.push(...removeConflist(options.confDir))
     }
     if (options.canUndo) await undoDeadSandboxes(options)
-    const remaining = remainingSandboxes(stateDir)
+    const remaining = remainingSandboxes(stateDir, options.canUndo)
     const isElsewhere = remaining.length > 0 && !options.canUndo
     const obstacle =
       remaining.length === 0 ? await finish(options, removed) : isElsewhere ? NOT_ON_NODE : undefined
@@ -119,15 +125,18 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
 
 /** Removes the rest, if nobody works with it. */
 async function finish(options: UninstallOptions, removed: string[]): Promise<string | undefined> {
-  const { binDir, stateDir, socket } = options
+  const { binDir, stateDir, socket, devInfoDir, root } = options
   if (await isServed(socket)) {
     return `a daemon serves at ${socket}: delete the DaemonSet (kubectl delete -k deploy/), or stop it`
   }
   const lock = await lockAllSandboxes(stateDir, LOCK_TIMEOUT_MS)
   try {
-    if (remainingSandboxes(stateDir).length > 0) return 'a pod was attached just now'
-    sweepAdopted(stateDir)
+    if (remainingSandboxes(stateDir, options.canUndo).length > 0) return 'a pod was attached just now'
+    sweepAdopted(stateDir, root)
+    const config = removeWrittenConfig(stateDir, root)
+    if (config !== undefined) removed.push(config)
     removed.push(...removeShimFiles(binDir).map(({ path }) => path))
+    for (const folder of [join(devInfoDir, 'cni'), devInfoDir, dirname(devInfoDir)]) removeEmptyFolder(folder)
     for (const name of STATE_ENTRIES) rmSync(join(stateDir, name), { recursive: true, force: true })
   } finally {
     lock.release(false)
@@ -136,6 +145,11 @@ async function finish(options: UninstallOptions, removed: string[]): Promise<str
   if (lstatSync(socket, { throwIfNoEntry: false })?.isSocket() === true) rmSync(socket, { force: true })
   removeEmptyFolder(dirname(socket))
   return undefined
+}
+
+/** Folders of plugins, as they are seen from here. */
+function searchedFolders({ binDir, root }: UninstallOptions): string[] {
+  return [binDir, ...placedBinDirs(binDir).map((folder) => join(root, folder))]
 }
 
 function isInstalled({ binDir, confDir, stateDir }: UninstallOptions): boolean {

@@ -1,7 +1,7 @@
 import { capabilitiesOf } from '../cni/delegate-conf.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { asPluginConf, type PluginConf } from '../cni/plugin-conf.ts'
-import type { CniVersion } from '../cni/version.ts'
+import { type CniVersion, isCniVersion } from '../cni/version.ts'
 import { META_PLUGIN_TYPES } from './plugin-quirks.ts'
 
 /** Name of the file that the runtime finds first, and of the network in it. */
@@ -13,7 +13,6 @@ const POD_ANNOTATIONS = 'io.kubernetes.cri.pod-annotations'
 
 /** What the list on a node is made of. */
 export interface NodeConflistInput {
-  /** The highest version that the runtime speaks. */
   readonly cniVersion: CniVersion
   /** The default network's plugins: what they are capable of, the runtime is told for us. */
   readonly defaultPlugins: readonly PluginConf[]
@@ -25,6 +24,8 @@ export interface NodeConflistInput {
 
 /** What of a list that is there already is not ours to change. */
 export interface KeptOfConflist {
+  /** `undefined` when it is none that is released. */
+  readonly cniVersion: CniVersion | undefined
   /** A name once given stays: runtimes file their results under it. */
   readonly name: string
   /** Plugins that others put before and behind ours, each type once. */
@@ -33,7 +34,12 @@ export interface KeptOfConflist {
 }
 
 /** What is kept of nothing. */
-export const NOTHING_KEPT: KeptOfConflist = { name: NETWORK_NAME, before: [], behind: [] }
+export const NOTHING_KEPT: KeptOfConflist = {
+  cniVersion: undefined,
+  name: NETWORK_NAME,
+  before: [],
+  behind: [],
+}
 
 /**
  * The list that makes the runtime call Plexus: one entry of ours with the union of the default network's
@@ -74,7 +80,7 @@ export function keptOf(list: unknown): KeptOfConflist | undefined {
   const before = onceEach(plugins.slice(0, at).filter(isTheirs), new Set())
   const behind = onceEach(plugins.slice(at).filter(isTheirs), new Set(before.map(({ type }) => type)))
   const name = typeof list.name === 'string' && list.name !== '' ? list.name : NETWORK_NAME
-  return { name, before, behind }
+  return { cniVersion: isCniVersion(list.cniVersion) ? list.cniVersion : undefined, name, before, behind }
 }
 
 /** Of several of a type the last one: who appends anew means the newer one. */

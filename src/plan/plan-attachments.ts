@@ -17,7 +17,7 @@ import type { HostFacts } from './host-facts.ts'
 import { planIfNames } from './if-names.ts'
 import { networkTitle, type Plan, type PlannedAttachment, type PlannedPlugin } from './plan.ts'
 import { pluginFaults } from './plugin-faults.ts'
-import { readsIpArg, readsMacArg } from './plugin-quirks.ts'
+import { readsIpArg, readsMacArg, readsRequest } from './plugin-quirks.ts'
 import { isOptional, type RequestedNetwork } from './requested-network.ts'
 
 /** A requested network with its configuration, or with the reason why there is none. */
@@ -226,7 +226,9 @@ function checkCapabilities(
   declared: ReadonlySet<string>,
   isStrict: boolean,
 ): { faults: CniError[]; warnings: string[] } {
-  const undeclared = Object.keys(requestedCapabilities(element)).filter((key) => !declared.has(key))
+  const undeclared = Object.keys(requestedCapabilities(element)).filter(
+    (key) => !declared.has(key) && !conflist.plugins.some(({ type }) => readsRequest(type, key)),
+  )
   const types = conflist.plugins.map(({ type }) => `"${type}"`).join(', ')
   const texts = undeclared.map(
     (key) =>

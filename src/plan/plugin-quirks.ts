@@ -24,6 +24,9 @@ const IP_ARG_READERS: ReadonlySet<string> = new Set([
   'calico-ipam',
 ])
 
+/** Types whose agent reads addresses and MAC in the pod's networks annotation itself, and declares no capability. */
+const ANNOTATION_READERS: ReadonlySet<string> = new Set(['ovn-k8s-cni-overlay', 'kube-ovn'])
+
 /** Types whose `ipam.type` names something inside their own agent, not an executable of the node. */
 const AGENT_IPAM_TYPES: ReadonlySet<string> = new Set(['antrea', 'azure-vnet', 'opflex-agent-cni', 'danm'])
 
@@ -70,6 +73,11 @@ export function readsMacArg(types: readonly string[]): boolean {
 /** Whether the plugin or its IPAM takes addresses from CNI_ARGS. */
 export function readsIpArg(types: readonly string[]): boolean {
   return types.some((type) => IP_ARG_READERS.has(type))
+}
+
+/** Whether the plugin knows of this request by itself. */
+export function readsRequest(type: string, key: string): boolean {
+  return ANNOTATION_READERS.has(type) && (key === 'ips' || key === 'mac')
 }
 
 /** Whether `ipam.type` of this plugin is run as an executable. */

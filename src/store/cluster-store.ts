@@ -54,7 +54,11 @@ export interface Unpublication {
 export interface ClusterStore {
   /** @param uid What the runtime has as UID: a cache that knows another pod by that name is not believed. */
   pod(namespace: string, name: string, uid?: string): Promise<Pod | undefined>
-  nad(namespace: string, name: string): Promise<NetworkAttachmentDefinition | undefined>
+  /**
+   * @param hasStandIn Whether a file stands in for a NAD that does not exist: then one that did not exist when the
+   * cluster was last heard of is none while the cluster cannot be asked.
+   */
+  nad(namespace: string, name: string, hasStandIn?: boolean): Promise<NetworkAttachmentDefinition | undefined>
   namespaceLabels(namespace: string): Promise<Labels | undefined>
   /**
    * @param later Told of a publication that is done later; without it nothing is left for later.

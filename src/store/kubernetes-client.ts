@@ -95,18 +95,25 @@ export function apiClient(source: CredentialSource): ApiClient {
     return connections
   }
 
-  /** Sends with the credentials of the moment; once more when these are refused and others are there. */
-  const send = async <Answer>(exchange: (credentials: Credentials) => Promise<Answer>): Promise<Answer> => {
+  /**
+   * Sends with the credentials of the moment; once more when these are refused and others are there, in what is left
+   * of the time.
+   */
+  const send = async <Answer>(
+    boundMs: number,
+    exchange: (credentials: Credentials, timeoutMs: number) => Promise<Answer>,
+  ): Promise<Answer> => {
+    const end = performance.now() + boundMs
     const credentials = source.current()
     server = credentials.server
     try {
-      return await exchange(credentials)
+      return await exchange(credentials, boundMs)
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error
       source.forget()
       const next = source.current()
       if (next.token === credentials.token && next.tls === credentials.tls) throw error
-      return await exchange(next)
+      return await exchange(next, Math.max(1, Math.ceil(end - performance.now())))
     }
   }
   const open = (
@@ -134,9 +141,9 @@ export function apiClient(source: CredentialSource): ApiClient {
     type: string,
     path: string,
     body: JsonObject,
-    { timeoutMs, signal, accept }: ApiRequest,
+    { timeoutMs: boundMs, signal, accept }: ApiRequest,
   ): Promise<JsonObject> =>
-    send(async (credentials) => {
+    send(boundMs, async (credentials, timeoutMs) => {
       const text = JSON.stringify(body)
       const headers = {
         'content-type': `application/${type}`,
@@ -151,8 +158,8 @@ export function apiClient(source: CredentialSource): ApiClient {
     get server() {
       return server
     },
-    get: (path, { accept, timeoutMs, signal }) =>
-      send(async (credentials) => {
+    get: (path, { accept, timeoutMs: boundMs, signal }) =>
+      send(boundMs, async (credentials, timeoutMs) => {
         const headers: Record<string, string> = accept === undefined ? {} : { accept }
         const outgoing = open(credentials, connectionsFor(credentials).reads, 'GET', path, headers, signal)
         return await readAnswer(outgoing, timeoutMs)
@@ -160,7 +167,8 @@ export function apiClient(source: CredentialSource): ApiClient {
     patch: (path, body, options) => write('PATCH', 'strategic-merge-patch+json', path, body, options),
     post: (path, body, options) => write('POST', 'json', path, body, options),
     watch: (path, options) =>
-      send(async (credentials) => {
+      // Its bound is a silence: each try has its own.
+      send(options.idleMs, async (credentials) => {
         const headers: Record<string, string> = options.accept === undefined ? {} : { accept: options.accept }
         const { watches } = connectionsFor(credentials)
         await readEvents(open(credentials, watches, 'GET', path, headers, options.signal), options)

@@ -59,13 +59,16 @@ export function kubeconfigCredentials(path: string, options: KubeconfigOptions =
   return watchedFiles((read) => readKubeconfig(path, read, options))
 }
 
-/** The credentials that Kubernetes gives every pod, or `undefined` outside of one. */
+/**
+ * The credentials that Kubernetes gives every pod, or `undefined` outside of one. A token that is not there at the
+ * moment is a fault and no sign of being outside: without a cluster a pod would get fewer networks.
+ */
 export function inClusterCredentials(
   env: Readonly<Record<string, string | undefined>>,
   dir = SERVICE_ACCOUNT_DIR,
 ): CredentialSource | undefined {
   const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '443' } = env
-  if (host === '' || statSync(`${dir}/token`, { throwIfNoEntry: false }) === undefined) return undefined
+  if (host === '' || statSync(dir, { throwIfNoEntry: false }) === undefined) return undefined
   return watchedFiles((read) => ({
     server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
     tls: { ca: read(`${dir}/ca.crt`) },

@@ -54,6 +54,8 @@ export interface Informer<T> {
    * wants to know has to ask; unlike with a server that is away, which cannot be asked.
    */
   readonly isForbidden: boolean
+  /** Whether a watch is open, so that what is known is behind by moments at most. */
+  readonly isCurrent: boolean
   readonly size: number
   /** The object `namespace/name`, or `name` of those in no namespace. @throws {CniError} What is wrong with it. */
   get(key: string): T | undefined
@@ -82,10 +84,13 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
   let isListed = false
   let fault: string | undefined
   let isForbidden = false
+  let isCurrent = false
   /** Where the watch goes on; `undefined` when everything must be listed. */
   let version: string | undefined
   /** The oldest version that a list may be of: never back in time, unless the server has forgotten it. */
   let oldest = '0'
+  /** Whether the server was away, so that it may have come back with an older state: a restored etcd. */
+  let isDoubtful = false
   let failures = 0
   let refusals = 0
 
@@ -148,6 +153,20 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     listed?.()
   }
 
+  /**
+   * Asks whether the server knows the version from which the watch goes on. A watch from one that is still to come
+   * is no error to it: it would be silent until then. @throws {ApiError} {@link isAhead} when it does not.
+   */
+  const confirm = async (from: string): Promise<void> => {
+    const fewest = options.pageSize === undefined ? {} : { limit: '1', resourceVersionMatch: 'NotOlderThan' }
+    const { listMs } = limits
+    await client.get(url({ resourceVersion: from, ...fewest }), {
+      timeoutMs: listMs,
+      signal: stop.signal,
+      ...(options.accept === undefined ? {} : { accept: options.accept.list }),
+    })
+  }
+
   const take = ({ type, object }: JsonObject): void => {
     const body = isJsonObject(object) ? object : {}
     if (type === 'ERROR') {
@@ -180,7 +199,7 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     setFault(undefined)
   }
 
-  const watch = async (from: string): Promise<void> => {
+  const watch = async (from: string, began: () => void): Promise<void> => {
     // One that ends as soon as it has begun is no recovery.
     let settling: NodeJS.Timeout | undefined
     const seconds = Math.ceil((limits.watchMs / 1000) * (1 + Math.random()))
@@ -195,6 +214,8 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         idleMs: limits.idleMs,
         signal: stop.signal,
         opened: () => {
+          began()
+          isCurrent = true
           settling = setTimeout(() => {
             // By now all that happened meanwhile has been told.
             isForbidden = false
@@ -205,23 +226,33 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
         ...(options.accept === undefined ? {} : { accept: options.accept.object }),
       })
     } finally {
+      isCurrent = false
       clearTimeout(settling)
     }
   }
 
   /** Lists when needed, then watches until that ends. The pause before the next time. */
   const follow = async (): Promise<number> => {
+    let hasBegun = false
     try {
       if (version === undefined) await list()
-      await watch(version ?? '0')
+      else if (isDoubtful) await confirm(version)
+      isDoubtful = false
+      await watch(version ?? '0', () => {
+        hasBegun = true
+      })
       // A server, or what is before it, that closes watches all the time is not to be hammered at.
       return limits.firstPauseMs * (0.5 + Math.random() / 2)
     } catch (error) {
       const status = error instanceof ApiError ? error.status : undefined
+      if (!hasBegun && (status === undefined || status >= 500)) isDoubtful = true
       if (status === 410) {
         // Whoever has forgotten the version has a newer state.
         if (version === undefined) oldest = ''
         version = undefined
+      } else if (isAhead(error)) {
+        version = undefined
+        oldest = ''
       } else if (status !== undefined && !MOMENTARY.has(status) && ++refusals >= REFUSALS_TO_LIST_ANEW) {
         version = undefined
         oldest = ''
@@ -252,6 +283,9 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
     get isForbidden() {
       return isForbidden
     },
+    get isCurrent() {
+      return isCurrent
+    },
     get size() {
       return objects.size
     },
@@ -268,6 +302,13 @@ export function openInformer<T>(options: InformerOptions<T>): Informer<T> {
       await running
     },
   }
+}
+
+/** Whether a version was asked for that the server does not have yet. */
+function isAhead(error: unknown): boolean {
+  return (
+    error instanceof ApiError && error.status === 504 && /too large resource version/i.test(error.message)
+  )
 }
 
 function toFault(error: unknown, right: string): string {

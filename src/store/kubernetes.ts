@@ -16,6 +16,7 @@ import { METADATA, toNad, toNamespace, toPod } from './kubernetes-objects.ts'
 import { isPassing, toLookupError } from './lookup-error.ts'
 import { NO_NAD_FILES, openNadFiles } from './nad-files.ts'
 import { type NodeView, openNodeView } from './node-view.ts'
+import { sharedReads } from './object-reads.ts'
 import { isPodWith, markOf, type PodApi, toPodStatus, writePodStatus } from './pod-status.ts'
 import { openPublisher, type Publisher, type PublishingOptions } from './publisher.ts'
 
@@ -82,7 +83,6 @@ const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
 /** Objects in one answer of a list. */
 const PAGE = 500
-const RETRY_PAUSE_MS = 200
 /** Any pod can ask for any number of NADs that do not exist. */
 const MOST_MISSING = 1000
 
@@ -98,7 +98,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const client = apiClient(credentials)
   const files = stateDir === undefined ? NO_NAD_FILES : openNadFiles(stateDir, warn)
   const stop = new AbortController()
-  const pending = new Map<string, Promise<unknown>>()
+  const read = sharedReads(client, stop.signal)
   /** NADs that the server did not know: until when that is believed. */
   const missing = new Map<string, number>()
 
@@ -150,43 +150,19 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     }
   }
 
-  /** One request for all who want the same object at once; a second try when the first failed quickly. */
-  const read = <T>(wanted: Wanted<T>, timeoutMs: number): Promise<T | undefined> => {
-    const { id } = wanted
-    const known = pending.get(id) as Promise<T | undefined> | undefined
-    const reading = known ?? readObject(wanted, timeoutMs).finally(() => pending.delete(id))
-    pending.set(id, reading)
-    return reading
-  }
-  const readObject = async <T>(
-    { path, accept, parse }: Wanted<T>,
-    timeoutMs: number,
-  ): Promise<T | undefined> => {
-    const end = performance.now() + timeoutMs
-    for (let tries = 1; ; tries++) {
-      try {
-        const request = {
-          timeoutMs: Math.max(1, Math.ceil(end - performance.now())),
-          signal: stop.signal,
-          ...(accept === undefined ? {} : { accept }),
-        }
-        return parse(await client.get(path, request))
-      } catch (error) {
-        if (error instanceof ApiError && error.isObjectMissing) return undefined
-        if (tries === 2 || !isPassing(error) || performance.now() + RETRY_PAUSE_MS > end) throw error
-        await new Promise((resolve) => setTimeout(resolve, RETRY_PAUSE_MS * (0.5 + Math.random())))
-      }
-    }
-  }
-
   /** What is known of an object and followed. @throws {CniError} What is wrong with it. */
   const followed = <T>(informer: Informer<T> | undefined, key: string): T | undefined =>
     informer?.isForbidden ? undefined : informer?.get(key)
   const findPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = toKey('pod', namespace, name)
     const cached = followed(pods, key)
-    if (cached !== undefined && isPodWith(cached, uid)) return cached
-    return await askForPod(namespace, name, uid)
+    if (cached === undefined || !isPodWith(cached, uid)) return await askForPod(namespace, name, uid)
+    if (uid !== undefined || pods?.isCurrent) return cached
+    // Without a UID nothing tells it from a pod that has its name since. While nobody can be asked there is none.
+    return await askForPod(namespace, name, uid).catch((error: unknown) => {
+      if (error instanceof CniError && isPassing(error.cause)) return cached
+      throw error
+    })
   }
   const askForPod = async (namespace: string, name: string, uid?: string): Promise<Pod | undefined> => {
     const key = `${namespace}/${name}`
@@ -205,6 +181,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
   const findNad = async (
     namespace: string,
     name: string,
+    hasStandIn = false,
   ): Promise<NetworkAttachmentDefinition | undefined> => {
     const key = toKey('NAD', namespace, name)
     const cached = followed(nads, key)
@@ -215,12 +192,14 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
     const believedUntil = missing.get(key)
     if (believedUntil !== undefined && performance.now() < believedUntil) return undefined
     // Of those that were listed a copy is kept up to date, or removed: it has nothing new to say.
-    const copy = nads?.isListed && !nads.isForbidden ? undefined : files.read(key)
+    const isFollowed = nads?.isListed === true && !nads.isForbidden
+    const copy = isFollowed ? undefined : files.read(key)
+    const wasAbsent = hasStandIn && isFollowed
     const path = `${NAD_GROUP}/namespaces/${namespace}/${NADS}/${name}`
     try {
       const nad = await read(
         { id: `NAD ${key}`, path, parse: toNad },
-        copy === undefined ? limits.readMs : limits.readKeptMs,
+        copy === undefined && !wasAbsent ? limits.readMs : limits.readKeptMs,
       )
       if (nad !== undefined) {
         files.keep(nad)
@@ -231,6 +210,7 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
         warn(`NAD ${key} is taken as it was last seen: ${toCniError(error).message}`)
         return copy
       }
+      if (wasAbsent && isPassing(error)) return undefined
       throw toLookupError(error, `NAD ${key}`, `get on ${NADS}`, client.server)
     }
     files.update(key, undefined)
@@ -359,14 +339,6 @@ export function kubernetesStore(options: KubernetesStoreOptions): KubernetesStor
       client.close()
     },
   }
-}
-
-/** An object to be read, and what tells it from others. */
-interface Wanted<T> {
-  readonly id: string
-  readonly path: string
-  readonly accept?: string
-  readonly parse: (object: JsonObject) => T
 }
 
 function podPath(namespace: string, name: string): string {

@@ -23,13 +23,19 @@ export function toLookupError(error: unknown, what: string, right: string, serve
   })
 }
 
-function hintFor({ status }: ApiError, right: string): string {
+function hintFor({ status, cause }: ApiError, right: string): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (code === 'CERT_HAS_EXPIRED') return "renew the API server's certificate, or set this node's clock"
+  if (/CERT|SIGNATURE|ISSUER/.test(code))
+    return "give Plexus the certificate authority and the server name of this API server's certificate"
   switch (status) {
     case 401:
       return "renew Plexus's token or client certificate"
     case 403:
       return `grant Plexus's user the right ${right}`
     case 404:
+      if (!right.includes('network-attachment-definitions'))
+        return 'give Plexus the address of an API server: what answers there is none'
       return 'install the CustomResourceDefinition of NetworkAttachmentDefinitions'
     case undefined:
       return 'make the API server reachable from this node; the runtime will ask again'

@@ -17,16 +17,12 @@ const EXTENSIONS = ['.yaml', '.yml', '.json']
  * that the path names. Names that begin with a dot are passed over (also the inside of a mounted ConfigMap,
  * whose links are followed); a link to a folder is not.
  *
- * @param extensions Endings of the files of a folder.
  * @throws {CniError} Io when the folder or any file in it cannot be read.
  */
-export async function readManifestFiles(
-  path: string,
-  extensions: readonly string[] = EXTENSIONS,
-): Promise<ManifestFile[]> {
+export async function readManifestFiles(path: string): Promise<ManifestFile[]> {
   try {
     const isFolder = (await stat(path)).isDirectory()
-    const paths = isFolder ? await findManifests(path, extensions) : [path]
+    const paths = isFolder ? await findManifestFiles(path, EXTENSIONS) : [path]
     const files: ManifestFile[] = []
     for (const file of paths) {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -42,12 +38,17 @@ export async function readManifestFiles(
   }
 }
 
-async function findManifests(folder: string, extensions: readonly string[]): Promise<string[]> {
+/**
+ * Files of a folder and the folders in it that have one of the endings, sorted bytewise by path.
+ *
+ * @throws When a folder cannot be read.
+ */
+export async function findManifestFiles(folder: string, extensions: readonly string[]): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     if (entry.name.startsWith('.')) continue
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) found.push(...(await findManifests(path, extensions)))
+    if (entry.isDirectory()) found.push(...(await findManifestFiles(path, extensions)))
     else if (extensions.includes(extname(entry.name)) && (await isFile(entry, path))) found.push(path)
   }
   return found.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))

@@ -10,6 +10,11 @@ import type { ApiClient } from './kubernetes-client.ts'
 export interface NodeStatus {
   /** What holds now; the same again costs nothing. */
   report(condition: NodeNetworksReady): void
+  /**
+   * The node's container runtime and its version, as the Node had it when it was last looked at; empty if it does not say.
+   * `undefined` before the first look.
+   */
+  readonly runtime: string | undefined
   close(): void
 }
 
@@ -31,7 +36,7 @@ interface NodeStatusLimits {
   /** After a write that failed; doubled each time up to the other. */
   readonly firstPauseMs: number
   readonly longestPauseMs: number
-  /** Until it is looked whether the condition is still there: a Node may be made anew. */
+  /** Until the Node is looked at again: it may be made anew, and its runtime be another one. */
   readonly lookAgainMs: number
 }
 
@@ -40,7 +45,7 @@ const DEFAULT_LIMITS: NodeStatusLimits = {
   intervalMs: 5000,
   firstPauseMs: 5000,
   longestPauseMs: 300_000,
-  lookAgainMs: 1_800_000,
+  lookAgainMs: 60_000,
 }
 
 const COMPONENT = 'plexus-cni'
@@ -56,6 +61,7 @@ export function openNodeStatus(options: NodeStatusOptions): NodeStatus {
   const request = { timeoutMs: limits.requestMs, signal: stop.signal }
   let wanted: NodeNetworksReady | undefined
   let settled: string | undefined
+  let runtime: string | undefined
   let lookAt = Number.POSITIVE_INFINITY
   let notBefore = 0
   let failures = 0
@@ -75,7 +81,9 @@ export function openNodeStatus(options: NodeStatusOptions): NodeStatus {
     isWriting = true
     try {
       // A patch of nothing changes nothing and answers the whole object: no right to read nodes is needed.
-      const present = conditionOf(await client.patch(path, {}, request))
+      const object = await client.patch(path, {}, request)
+      runtime = runtimeOf(object)
+      const present = conditionOf(object)
       if (present === undefined || textOf(present) !== textOf(condition)) {
         const lastTransitionTime = present?.status === condition.status ? present.since : now()
         await client.patch(path, bodyOf(condition, lastTransitionTime), request)
@@ -140,6 +148,9 @@ export function openNodeStatus(options: NodeStatusOptions): NodeStatus {
       wanted = condition
       schedule()
     },
+    get runtime() {
+      return runtime
+    },
     close() {
       clearTimeout(timer)
       stop.abort()
@@ -163,6 +174,11 @@ function conditionOf({ status }: JsonObject): PresentCondition | undefined {
     message: String(message ?? ''),
     since: typeof lastTransitionTime === 'string' ? lastTransitionTime : now(),
   }
+}
+
+function runtimeOf({ status }: JsonObject): string {
+  const info = isJsonObject(status) && isJsonObject(status.nodeInfo) ? status.nodeInfo : {}
+  return typeof info.containerRuntimeVersion === 'string' ? info.containerRuntimeVersion : ''
 }
 
 /** Conditions are merged by their type: all others stay as they are. */

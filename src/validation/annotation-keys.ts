@@ -29,6 +29,9 @@ const KNOWN_MISTAKES: Readonly<Record<string, string>> = {
   'k8s.cni.cncf.io/resourceName': RESOURCE_NAME_ANNOTATION,
 }
 
+/** Domains under which nobody else's annotation for networks is. */
+const NETWORKS_OF_CNI = /^(?:[\w-]+\.)*(?:cncf|multus-cni|multus|cni)\.io\/(?:network|networks|nets?)$/i
+
 /** Keys that are no near miss though they look like one. */
 const OTHER_KEYS = [NETWORK_STATUS_ANNOTATION, 'k8s.v1.cni.cncf.io/networks-status']
 
@@ -88,7 +91,8 @@ function meantKey(key: string, known: 'pod' | 'nad'): string | undefined {
   if (keys.includes(key)) return key
   if (OTHER_KEYS.includes(key)) return undefined
   const mistake = Object.hasOwn(KNOWN_MISTAKES, key) ? KNOWN_MISTAKES[key] : undefined
-  return mistake !== undefined && keys.includes(mistake) ? mistake : nearMiss(key, keys)
+  if (mistake !== undefined && keys.includes(mistake)) return mistake
+  return known === 'pod' && NETWORKS_OF_CNI.test(key) ? NETWORKS_ANNOTATION : nearMiss(key, keys)
 }
 
 /** Depth to which misplaced annotations are looked for. */

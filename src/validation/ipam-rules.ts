@@ -134,15 +134,28 @@ class IpamRules {
         this.add('missing-key', [], 'no addresses: "range" is missing')
       }
     }
-    this.whereaboutsRange(ipam, [])
-    for (const [index, range] of ranges.entries()) {
-      if (isJsonObject(range)) this.whereaboutsRange({ gateway: ipam.gateway, ...range }, ['ipRanges', index])
-    }
+    const gateway = textOf(ipam, 'gateway')
+    const subnets = [
+      this.whereaboutsRange(ipam, [], gateway),
+      ...ranges.map((range, index) =>
+        isJsonObject(range) ? this.whereaboutsRange(range, ['ipRanges', index], gateway) : undefined,
+      ),
+    ].filter((subnet) => subnet !== undefined)
+    // There is one gateway for all ranges, of both families.
+    const meant = gateway === undefined ? [] : subnets.filter(({ family }) => family === ipFamily(gateway))
+    if (gateway === undefined || meant.length === 0 || meant.some((subnet) => isInRange(gateway, subnet)))
+      return
+    const networks = meant.map(({ text }) => networkOf(text) ?? text).join(', ')
+    this.add('gateway-outside-subnet', ['gateway'], `gateway ${gateway} is outside of ${networks}`)
   }
 
-  private whereaboutsRange(range: JsonObject, path: ValuePath): void {
+  private whereaboutsRange(
+    range: JsonObject,
+    path: ValuePath,
+    gateway: string | undefined,
+  ): AddressRange | undefined {
     const text = textOf(range, 'range')
-    if (text === undefined) return
+    if (text === undefined) return undefined
     const [, first, last, bits] = /^([^-]+)-([^/]+)\/(\d+)$/.exec(text) ?? []
     const subnet = prefixRange(first === undefined ? text : `${first}/${bits}`)
     if (subnet === undefined || (last !== undefined && ipFamily(last) === undefined)) {
@@ -151,11 +164,13 @@ class IpamRules {
         [...path, 'range'],
         `"range" must be a subnet with prefix length, or first-last/length, not ${toShown(text)}`,
       )
-      return
+      return undefined
     }
     const bounds = first === undefined ? {} : { range_start: first, range_end: last }
     const key = first === undefined ? undefined : 'range'
-    this.pools.push(...this.pool(subnet, { ...bounds, ...range }, path, WHEREABOUTS_KEYS, key))
+    const own = gateway !== undefined && isInRange(gateway, subnet) ? { gateway } : { gateway: undefined }
+    this.pools.push(...this.pool(subnet, { ...bounds, ...range, ...own }, path, WHEREABOUTS_KEYS, key))
+    return subnet
   }
 
   /** @param key Of both ends, when they are not in keys of their own. */
@@ -178,10 +193,7 @@ class IpamRules {
       this.add('range-outside-subnet', [...path, name], `"${name}" ${address} is outside of ${network}`)
     }
     const gateway = textOf(range, keys.gateway)
-    // Whereabouts has one gateway for the ranges of both families.
-    const isMeant = (address: string): boolean =>
-      keys === HOST_LOCAL_KEYS || ipFamily(address) === subnet.family
-    if (gateway !== undefined && !isInRange(gateway, subnet) && isMeant(gateway)) {
+    if (gateway !== undefined && !isInRange(gateway, subnet)) {
       this.add(
         'gateway-outside-subnet',
         [...path, keys.gateway],

@@ -1,7 +1,8 @@
 import { networkOf } from '../cni/address.ts'
+import { resourceName } from '../network/nad.ts'
 import { doOverlap } from './address-range.ts'
 import type { KnownNetwork } from './network-validation.ts'
-import { numberOf, type PluginView, textOf } from './plugin-view.ts'
+import { mtuOf, numberOf, type PluginView, textOf } from './plugin-view.ts'
 import type { PodNetworks } from './pod-validation.ts'
 
 /**
@@ -36,6 +37,8 @@ interface Traits {
   /** Where its addresses are remembered, so that none is given twice; `undefined` when it is not known. */
   readonly store: string | undefined
   readonly bridge: BridgeTraits | undefined
+  /** Whether the node itself routes to its addresses. */
+  readonly isRouted: boolean
 }
 
 interface BridgeTraits {
@@ -61,7 +64,10 @@ function toTraits(network: KnownNetwork): Traits[] {
           isApart: conf.preserveDefaultVlan === false && vlan !== NO_VLAN,
         }
       : undefined
-  return [{ network, view, segment: segmentOf(view), store: storeOf(network, view), bridge }]
+  const isRouted = type === 'ptp' || conf.isGateway === true || conf.isDefaultGateway === true
+  return [
+    { network, view, segment: segmentOf(network, view), store: storeOf(network, view), bridge, isRouted },
+  ]
 }
 
 function vlanText({ conf }: PluginView): string {
@@ -70,11 +76,12 @@ function vlanText({ conf }: PluginView): string {
   return vlan === 0 ? NO_VLAN : `VLAN ${vlan}`
 }
 
-function segmentOf({ type, conf }: PluginView): string | undefined {
+function segmentOf({ nad }: KnownNetwork, { type, conf }: PluginView): string | undefined {
   const vlan = numberOf(conf, type === 'vlan' ? 'vlanId' : 'vlan') ?? 0
   const tag = vlan === 0 ? '' : ` VLAN ${vlan}`
   const isTrunk = Array.isArray(conf.vlanTrunk) || Array.isArray(conf.trunk)
   const master = conf.linkInContainer === true ? undefined : textOf(conf, 'master')
+  const resource = nad === undefined ? undefined : resourceName(nad)
   switch (type) {
     case 'bridge':
       return isTrunk ? undefined : `bridge ${textOf(conf, 'bridge') ?? 'cni0'}${tag}`
@@ -85,6 +92,8 @@ function segmentOf({ type, conf }: PluginView): string | undefined {
       return master === undefined ? undefined : `interface ${master}`
     case 'vlan':
       return master === undefined ? undefined : `interface ${master}${tag}`
+    case 'sriov':
+      return resource === undefined ? undefined : `devices ${resource}${tag}`
     default:
       return undefined
   }
@@ -93,7 +102,8 @@ function segmentOf({ type, conf }: PluginView): string | undefined {
 function storeOf({ conflist }: KnownNetwork, { ipamType, ipam }: PluginView): string | undefined {
   if (conflist === undefined) return undefined
   if (ipamType === 'host-local') {
-    return `${textOf(ipam, 'dataDir') ?? '/var/lib/cni/networks'}/${conflist.name}`
+    const dataDir = textOf(ipam, 'dataDir') ?? '/var/lib/cni/networks'
+    return `${dataDir.replace(/\/+$/, '')}/${conflist.name}`
   }
   // Whereabouts keeps ranges apart in the whole cluster unless it is told not to.
   const isCommon = ipam.enable_overlapping_ranges !== false && textOf(ipam, 'network_name') === undefined
@@ -117,8 +127,10 @@ function checkOverlaps(its: Traits, others: readonly Traits[], pods: readonly Po
   }
 }
 
-function checkOverlap({ network, view, segment }: Traits, other: Traits, pods: readonly PodNetworks[]): void {
+function checkOverlap(its: Traits, other: Traits, pods: readonly PodNetworks[]): void {
+  const { network, view, segment } = its
   const isShared = segment !== undefined && segment === other.segment
+  const areBridges = its.bridge !== undefined && other.bridge !== undefined
   const both = [network, other.network]
   // Tables of their own keep routes of one destination apart.
   const hasTables = both.some(({ plugins }) => plugins.some(({ type }) => type === 'sbr' || type === 'vrf'))
@@ -128,6 +140,18 @@ function checkOverlap({ network, view, segment }: Traits, other: Traits, pods: r
     const clash = other.view.pools.find(({ given }) => doOverlap(given, pool.given))
     if (isShared && clash !== undefined) {
       const message = `range ${pool.given.text} overlaps with ${clash.given.text} of ${other.network.title}: both give addresses on ${segment}`
+      network.report.add('networks-overlap', pool.path, message, 'give each a range of its own')
+      continue
+    }
+    // Of ptp the node knows each address, of a bridge its whole subnet.
+    if (its.isRouted && other.isRouted && (areBridges || clash !== undefined)) {
+      const message = `subnet ${networkOf(pool.subnet.text)} overlaps with ${networkOf(twin.subnet.text)} of ${other.network.title}: the node is in both networks, but has one way to these addresses`
+      network.report.add('networks-overlap', pool.path, message, 'give each a subnet of its own')
+      continue
+    }
+    // One subnet in two places is meant so as a rule; a part of one is not.
+    if (clash !== undefined && networkOf(pool.subnet.text) !== networkOf(clash.subnet.text)) {
+      const message = `range ${pool.given.text} overlaps with ${clash.given.text} of ${other.network.title}`
       network.report.add('networks-overlap', pool.path, message, 'give each a range of its own')
       continue
     }
@@ -161,13 +185,13 @@ function checkBridges({ network, view, bridge }: Traits, others: readonly Traits
 /** An interface cannot carry more than the bridge, made by another network, that it is over. */
 function checkParent({ network, view }: Traits, all: readonly Traits[]): void {
   const master = view.conf.linkInContainer === true ? undefined : textOf(view.conf, 'master')
-  const mtu = numberOf(view.conf, 'mtu') ?? 0
-  if (master === undefined || mtu === 0) return
+  const own = mtuOf(network.plugins)
+  if (master === undefined || own === undefined) return
   for (const parent of all) {
     const parentMtu = numberOf(parent.view.conf, 'mtu') ?? 0
-    if (parent.bridge?.name !== master || parentMtu === 0 || mtu <= parentMtu) continue
-    const message = `MTU ${mtu} is above the ${parentMtu} of bridge ${master} (${parent.network.title})`
-    network.report.add('mtu-above-parent', [...view.path, 'mtu'], message)
+    if (parent.bridge?.name !== master || parentMtu === 0 || own.mtu <= parentMtu) continue
+    const message = `MTU ${own.mtu} is above the ${parentMtu} of bridge ${master} (${parent.network.title})`
+    network.report.add('mtu-above-parent', own.path, message)
   }
 }
 

@@ -2,7 +2,7 @@ import { isDefaultRoute } from '../cni/address.ts'
 import { CniError } from '../cni/cni-error.ts'
 import { type Conflist, parseConflist } from '../cni/conflist.ts'
 import { isJsonObject, type JsonObject, parseJson } from '../cni/json.ts'
-import { locateJson } from '../cni/json-position.ts'
+import { locateJson, pointerSteps } from '../cni/json-position.ts'
 import { nearMiss } from '../cni/near-miss.ts'
 import { isCniVersion } from '../cni/version.ts'
 import { type NetworkAttachmentDefinition, resourceName } from '../network/nad.ts'
@@ -59,13 +59,14 @@ export function readConfigText(text: string, report: TextReport): unknown {
     return undefined
   }
   for (const pointer of duplicates) {
-    const path = pointer
-      .split('/')
-      .slice(1)
-      .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
-    report.add('duplicate-key', path, `key "${path.at(-1)}" is there twice; the last one counts`)
+    addDuplicate(report, pointerSteps(pointer))
   }
   return parseJson(text, 'the configuration')
+}
+
+/** Warns of a key that is twice in its JSON object. */
+export function addDuplicate(report: Report, path: ValuePath): void {
+  report.add('duplicate-key', path, `key "${path.at(-1)}" is there twice; the last one counts`)
 }
 
 /** Checks one network's configuration: a conf or a conflist. */
@@ -315,11 +316,25 @@ function checkIpamPresence({ type, written, ipamType, path, report }: PluginView
   }
 }
 
+interface DefaultRoute {
+  readonly dst: string
+  readonly index: number
+}
+
+function defaultRoutes(routes: unknown): DefaultRoute[] {
+  if (!Array.isArray(routes)) return []
+  return routes.flatMap((route: unknown, index) => {
+    const dst = isJsonObject(route) ? textOf(route, 'dst') : undefined
+    return dst !== undefined && isDefaultRoute(dst) ? [{ dst, index }] : []
+  })
+}
+
 /** Warns of what an extra network should not do, as the network of a NAD that is nobody's default. */
 export function warnOfExtraNetwork({ plugins, report }: KnownNetwork): void {
   const isOverridden = plugins.some(
     ({ type, conf }) =>
-      type === 'route-override' && (conf.flushroutes === true || conf.flushgateway === true),
+      type === 'route-override' &&
+      (conf.flushroutes === true || conf.flushgateway === true || defaultRoutes(conf.delroutes).length > 0),
   )
   for (const { type, conf, ipam, path } of plugins) {
     const hint = 'leave it out: a pod asks for it by "default-route" in its annotation'
@@ -331,16 +346,19 @@ export function warnOfExtraNetwork({ plugins, report }: KnownNetwork): void {
         hint,
       )
     }
-    const routes = Array.isArray(ipam.routes) ? ipam.routes : []
-    for (const [index, route] of routes.entries()) {
-      const dst = isJsonObject(route) ? textOf(route, 'dst') : undefined
-      if (dst === undefined || !isDefaultRoute(dst) || isOverridden) continue
-      report.add(
-        'extra-default-route',
-        [...path, 'ipam', 'routes', index],
-        `${type}: the route to ${dst} gives the pod a second default route`,
-        hint,
-      )
+    const given: [readonly DefaultRoute[], ValuePath][] = [
+      [isOverridden ? [] : defaultRoutes(ipam.routes), ['ipam', 'routes']],
+      [type === 'route-override' ? defaultRoutes(conf.addroutes) : [], ['addroutes']],
+    ]
+    for (const [routes, at] of given) {
+      for (const { dst, index } of routes) {
+        report.add(
+          'extra-default-route',
+          [...path, ...at, index],
+          `${type}: the route to ${dst} gives the pod a second default route`,
+          hint,
+        )
+      }
     }
   }
   const [first] = plugins

@@ -31,6 +31,15 @@ export interface PluginView {
   readonly pools: readonly AddressPool[]
 }
 
+/** The MTU that a network's interface has in the end, and the way to it; `undefined` when nothing sets one. */
+export function mtuOf(
+  plugins: readonly PluginView[],
+): { readonly mtu: number; readonly path: ValuePath } | undefined {
+  const setters = plugins.filter(({ type }, index) => index === 0 || type === 'tuning')
+  const last = setters.findLast(({ conf }) => (numberOf(conf, 'mtu') ?? 0) > 0)
+  return last && { mtu: numberOf(last.conf, 'mtu') ?? 0, path: [...last.path, 'mtu'] }
+}
+
 /** The number behind a key, or `undefined`. */
 export function numberOf(conf: JsonObject, key: string): number | undefined {
   const value = conf[key]

@@ -1,7 +1,7 @@
 import { bareIp } from '../cni/address.ts'
 import { isJsonObject } from '../cni/json.ts'
 import { isInRange } from './address-range.ts'
-import { numberOf, textOf } from './plugin-view.ts'
+import { mtuOf, textOf } from './plugin-view.ts'
 import type { PodAttachment, PodNetworks } from './pod-validation.ts'
 
 /** Checks what a pod asks for against what its networks give. */
@@ -28,7 +28,7 @@ function checkAddresses({ element, network, add }: PodAttachment, { pods }: PodN
     if (view.ipamType === 'static' && !ip.includes('/')) {
       add('ip-without-prefix', ['ips', index], `${title}: static needs a prefix length, as in ${ip}/24`)
     }
-    if (view.ipamType !== 'host-local' || view.pools.length === 0 || declares === true) continue
+    if (!hasRanges(view.ipamType) || view.pools.length === 0 || declares === true) continue
     const pool = view.pools.find(({ given }) => isInRange(ip, given))
     if (pool === undefined) {
       const ranges = view.pools.map(({ given }) => given.text).join(', ')
@@ -37,6 +37,11 @@ function checkAddresses({ element, network, add }: PodAttachment, { pods }: PodN
       add('ip-outside-range', ['ips', index], `${title}: ${bareIp(ip)} is the gateway of ${pool.given.text}`)
     }
   }
+}
+
+/** Whether the IPAM plugin gives addresses of its ranges only. */
+function hasRanges(ipamType: string | undefined): boolean {
+  return ipamType === 'host-local' || ipamType === 'whereabouts'
 }
 
 /** Interfaces of the pod that a network is built on must be there before it, and carry its MTU. */
@@ -52,7 +57,7 @@ function checkLinks(
   const master = conf.linkInContainer === true ? textOf(conf, 'master') : undefined
   const links = isBond && Array.isArray(conf.links) ? conf.links : []
   const names = links.flatMap((link: unknown) => (isJsonObject(link) ? (textOf(link, 'name') ?? []) : []))
-  const mtu = numberOf(conf, 'mtu') ?? 0
+  const mtu = mtuOf(network.plugins)?.mtu ?? 0
   for (const name of master === undefined ? names : [master]) {
     const parent = before.find(({ ifName }) => ifName === name)
     if (parent === undefined) {
@@ -65,8 +70,7 @@ function checkLinks(
       add('link-not-there', ['name'], message, hint)
       continue
     }
-    const [parentView] = parent.network?.plugins ?? []
-    const parentMtu = parentView === undefined ? 0 : (numberOf(parentView.conf, 'mtu') ?? 0)
+    const parentMtu = mtuOf(parent.network?.plugins ?? [])?.mtu ?? 0
     if (mtu > parentMtu && parentMtu > 0) {
       const message = `${network.title} has MTU ${mtu}, more than the ${parentMtu} of ${name}, on which it is built`
       add('mtu-above-parent', ['name'], message)

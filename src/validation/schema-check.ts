@@ -226,6 +226,8 @@ function typeHint(value: unknown, schema: ValueSchema): string | undefined {
     const isFlag = type === 'boolean' && /^(?:true|false)$/.test(value)
     if (isNumber || isFlag) return `write ${value} without quotes`
     if (type === 'array' && items?.type === 'string') return `write [${toShown(value)}]`
+    const written = objectAround(value, type === 'array' ? items : schema)
+    if (written !== undefined) return `write ${type === 'array' ? `[${written}]` : written}`
     if (type === 'object' && schema.properties === undefined && /^[a-z-]+$/.test(value)) {
       return `write {"type": "${value}"}`
     }
@@ -243,6 +245,12 @@ function typeHint(value: unknown, schema: ValueSchema): string | undefined {
     return `put it in brackets: ${items?.type === 'array' ? '[[{…}]]' : '[{…}]'}`
   }
   return undefined
+}
+
+/** A text as the one key that an object must have. */
+function objectAround(value: string, schema: ValueSchema | undefined): string | undefined {
+  const [key, ...others] = schema?.required ?? []
+  return key === undefined || others.length > 0 ? undefined : `{"${key}": ${toShown(value)}}`
 }
 
 /** What a text should be, or `undefined` when it is that. */

@@ -10,7 +10,13 @@ import {
   Scalar,
 } from 'yaml'
 import { isJsonObject, parseJson } from '../cni/json.ts'
-import { type JsonPositions, locateJson, pointerToken, toLocator } from '../cni/json-position.ts'
+import {
+  type JsonPositions,
+  locateJson,
+  pointerSteps,
+  pointerToken,
+  toLocator,
+} from '../cni/json-position.ts'
 import { indentQuotedLines } from '../network/quoted-lines.ts'
 import { scalarOffsets } from './scalar-offsets.ts'
 
@@ -36,6 +42,8 @@ export interface SourceDocument {
   /** From 1. */
   readonly index: number | null
   readonly value: unknown
+  /** Ways to keys that are in their JSON object twice; in YAML that is a fault. */
+  readonly duplicates: readonly ValuePath[]
   /** Place of a value, by its key where it has one; of the nearest thing around it that is there. */
   position(path: ValuePath): Position | undefined
   /** Place of a character of a text in the document. */
@@ -60,6 +68,7 @@ export function objectDocument(value: unknown): SourceDocument {
     file: null,
     index: null,
     value,
+    duplicates: [],
     position: () => undefined,
     positionInText: () => undefined,
   }
@@ -67,43 +76,73 @@ export function objectDocument(value: unknown): SourceDocument {
 
 /** Splits a file into its documents; empty ones are passed over. Never throws. */
 export function readSource(file: SourceFile): { documents: SourceDocument[]; faults: SyntaxFault[] } {
-  const isJson = /\.(?:json|conf|conflist)$/.test(file.name)
-  if (!isJson && !/^\s*[{[]/.test(file.text)) return readYaml(file)
-  const json = readJson(file)
+  if (/\.conf(?:list)?$/.test(file.name)) return readJson(file, 'one value')
+  // The API's clients step over a byte order mark, plugins and runtimes do not.
+  const marked = file.text.startsWith(BYTE_ORDER_MARK) ? { ...file, text: file.text.slice(1) } : file
+  const isJson = file.name.endsWith('.json')
+  if (!isJson && !/^\s*[{[]/.test(marked.text)) return readYaml(marked)
+  const json = readJson(marked, 'several values')
   if (isJson || json.faults.length === 0) return json
-  const yaml = readYaml(file)
+  const yaml = readYaml(marked)
   return yaml.faults.length === 0 ? yaml : json
 }
 
-function readJson({ name, text }: SourceFile): ReturnType<typeof readSource> {
+const BYTE_ORDER_MARK = '\ufeff'
+
+/** @param form The API's clients take one object behind the other. */
+function readJson(
+  { name, text }: SourceFile,
+  form: 'one value' | 'several values',
+): ReturnType<typeof readSource> {
   const locate = positionsOf(text)
-  const positions = locateJson(text)
-  if (positions.fault !== undefined) {
-    const { offset, reason } = positions.fault
-    const fault = {
-      document: 1,
-      position: locate(offset),
-      code: 'json-syntax' as const,
-      message: `not JSON: ${reason}`,
-      hint: jsonHint(text, offset),
+  const documents: SourceDocument[] = []
+  for (let start = 0; ; ) {
+    const rest = text.slice(start)
+    const positions = locateJson(rest)
+    const { fault, end } = positions
+    const isFollowed = fault !== undefined && end !== undefined && form === 'several values'
+    if (fault !== undefined && !isFollowed) {
+      const isMarked = rest.startsWith(BYTE_ORDER_MARK)
+      const unreadable = {
+        document: documents.length + 1,
+        position: locate(start + fault.offset),
+        code: 'json-syntax' as const,
+        message: `not JSON: ${isMarked ? 'a byte order mark stands before the value' : fault.reason}`,
+        hint: isMarked ? 'save the file as UTF-8 without byte order mark' : jsonHint(rest, fault.offset),
+      }
+      return { documents, faults: [unreadable] }
     }
-    return { documents: [], faults: [fault] }
+    const own = rest.slice(0, end)
+    const base = start
+    documents.push(jsonDocument(name, documents.length + 1, own, positions, (at) => locate(base + at)))
+    if (fault === undefined) return { documents, faults: [] }
+    start += fault.offset
   }
+}
+
+function jsonDocument(
+  file: string,
+  index: number,
+  text: string,
+  positions: JsonPositions,
+  locate: (offset: number) => Position,
+): SourceDocument {
   const offsetOf = (path: ValuePath): number => jsonOffset(positions, path)
-  const document: SourceDocument = {
-    file: name,
-    index: 1,
-    value: parseJson(text, name),
+  const value = parseJson(text, file)
+  return {
+    file,
+    index,
+    value,
+    duplicates: [...positions.duplicates].map(pointerSteps),
     position: (path) => locate(offsetOf(path)),
     positionInText: (path, offset) => {
       const start = positions.values.get(path.map(pointerToken).join(''))
       if (start === undefined || text[start] !== '"') return locate(offsetOf(path))
-      const value = valueAt(document.value, path)
-      if (typeof value !== 'string') return locate(offsetOf(path))
-      return locate(scalarOffsets(text, start, text.length, value, 'double')[offset] ?? start)
+      const written = valueAt(value, path)
+      if (typeof written !== 'string') return locate(offsetOf(path))
+      return locate(scalarOffsets(text, start, text.length, written, 'double')[offset] ?? start)
     },
   }
-  return { documents: [document], faults: [] }
 }
 
 /** Offset of the key of a value, or of the value itself, or of what is around it. */
@@ -139,9 +178,13 @@ function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
     const refuse = (offset: number, message: string, hint?: string): void =>
       void faults.push({ document: number, position: locate(offset), code: 'yaml-syntax', message, hint })
     if (document.errors.length > 0) {
-      for (const { code, message, pos } of document.errors) {
-        const what = code === 'NON_STRING_KEY' ? 'a key must be a text' : message
-        refuse(pos[0], `not YAML: ${what}`, yamlHint(message, text))
+      for (const error of document.errors) {
+        const offset = toWritten(error.pos[0])
+        refuse(
+          error.pos[0],
+          `not YAML: ${yamlReason(error, text, offset)}`,
+          yamlHint(error.message, text, offset),
+        )
       }
       continue
     }
@@ -151,8 +194,8 @@ function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
       // What contains itself can be built by anchors, but is no manifest.
       if (parsedText.includes('&')) JSON.stringify(value)
     } catch (error) {
-      const [message = ''] = (error as Error).message.split('\n')
-      refuse(document.contents?.range?.[0] ?? 0, `not YAML: ${message}`)
+      const offset = document.contents?.range?.[0] ?? 0
+      refuse(offset, `not YAML: ${yamlReason(error as Error, text, offset)}`)
       continue
     }
     if (value === null || value === undefined) continue
@@ -162,6 +205,7 @@ function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
       file: name,
       index: number,
       value,
+      duplicates: [],
       position: (path) => locate(find(path).offset),
       positionInText: (path, offset) => {
         const { node, offset: fallback, isExact } = find(path)
@@ -204,9 +248,23 @@ function parseYaml(text: string): ParsedYaml {
     : asWritten
 }
 
-function yamlHint(message: string, text: string): string | undefined {
+/** @param offset Of the fault in the text. */
+function yamlReason(error: { code?: string; message: string }, text: string, offset: number): string {
+  if (error.code === 'NON_STRING_KEY') return 'a key must be a text'
+  if (error.code === 'DUPLICATE_KEY') {
+    const [key = ''] = /^(?:"[^"\n]*"|'[^'\n]*'|[^\s:]+)/.exec(text.slice(offset, offset + 256)) ?? []
+    return `key ${/^["']/.test(key) ? key : `"${key}"`} is there twice`
+  }
+  const [message = ''] = error.message.split('\n')
+  return message.includes('call stack') ? 'nested too deep' : message
+}
+
+function yamlHint(message: string, text: string, offset: number): string | undefined {
   if (text.includes('{{')) return 'render the template first: helm template . | plexus validate -'
-  return /tabs? /i.test(message) ? 'indent with blanks: YAML takes no tabs' : undefined
+  const before = text.slice(text.lastIndexOf('\n---', offset) + 1, offset + 1)
+  return /tabs? /i.test(message) || /^ *\t/m.test(before)
+    ? 'indent with blanks: YAML takes no tabs'
+    : undefined
 }
 
 function styleOf({ type }: Scalar): 'plain' | 'block' | 'single' | 'double' {

@@ -9,7 +9,7 @@ import { type ManifestObject, manifestObjects, nameOf, objectTitle } from './man
 import { validateNad } from './nad-validation.ts'
 import { checkNamedNetworks, defaultNadKey, isCniConf, validateConfFile } from './net-conf-validation.ts'
 import { checkNetworks } from './network-cross-checks.ts'
-import { type KnownNetwork, warnOfExtraNetwork } from './network-validation.ts'
+import { addDuplicate, type KnownNetwork, warnOfExtraNetwork } from './network-validation.ts'
 import { checkPod } from './pod-checks.ts'
 import { podTemplate } from './pod-template.ts'
 import { type PodNetworks, validatePods } from './pod-validation.ts'
@@ -52,7 +52,7 @@ export function validateFiles(files: readonly SourceFile[]): Validation {
   const documents: SourceDocument[] = []
   for (const file of files) {
     const source = readSource(file)
-    documents.push(...source.documents)
+    for (const document of source.documents) documents.push(document)
     for (const { document, position, code, message, hint } of source.faults) {
       findings.push({
         severity: 'error',
@@ -123,6 +123,7 @@ function validateDocuments(
   const seen = new Map<string, SourceDocument>()
   for (const document of documents) {
     const report = objectReport(findings, document, [], null)
+    for (const path of document.duplicates) addDuplicate(report, path)
     if (isCniConf(document.value)) {
       collectConf(document, report, collected)
       continue

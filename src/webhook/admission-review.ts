@@ -6,9 +6,13 @@ import { isJsonObject, type JsonObject } from '../cni/json.ts'
 export interface AdmissionRequest {
   readonly uid: string
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE'
+  /** Of the object. */
+  readonly kind: string
   /** Empty for objects in no namespace. */
   readonly namespace: string
-  /** The object as it is to be; with the namespace of the request, which the API server may leave out of it. */
+  /** Empty while it is to be generated. */
+  readonly name: string
+  /** The object as it is to be; with kind and namespace of the request, which may be left out of it. */
   readonly object: JsonObject | undefined
   /** The object as it is, for UPDATE and DELETE. */
   readonly oldObject: JsonObject | undefined
@@ -47,27 +51,49 @@ export function parseReview(review: unknown): AdmissionRequest {
   const { apiVersion, kind, request } = isJsonObject(review) ? review : {}
   if (apiVersion !== API_VERSION || kind !== 'AdmissionReview' || !isJsonObject(request))
     throw new CniError(CniErrorCode.Decoding, `the body is no AdmissionReview of ${API_VERSION}`)
-  const { uid, operation, namespace } = request
+  const { uid, operation } = request
   if (typeof uid !== 'string' || uid === '' || !OPERATIONS.includes(operation))
     throw new CniError(
       CniErrorCode.Decoding,
       'the AdmissionReview has no uid, or an operation that is not for us',
     )
-  const place = typeof namespace === 'string' ? namespace : ''
+  const object = completed(request.object, request)
+  const oldObject = completed(request.oldObject, request)
+  if (operation !== 'DELETE' && object === undefined)
+    throw new CniError(CniErrorCode.Decoding, `the AdmissionReview of a ${operation} has no object`)
+  const its = object ?? oldObject ?? typeOf(request)
   return {
     uid,
     operation: operation as AdmissionRequest['operation'],
-    namespace: place,
-    object: placed(request.object, place),
-    oldObject: placed(request.oldObject, place),
+    kind: textOf(its.kind),
+    namespace: textOf(request.namespace),
+    name: textOf(request.name),
+    object,
+    oldObject,
   }
 }
 
 /** Of an object that a controller makes the API server does not always say the namespace. */
-function placed(object: unknown, namespace: string): JsonObject | undefined {
+function completed(object: unknown, request: JsonObject): JsonObject | undefined {
   if (!isJsonObject(object)) return undefined
   const metadata = isJsonObject(object.metadata) ? object.metadata : {}
-  return namespace === '' ? object : { ...object, metadata: { ...metadata, namespace } }
+  const namespace = textOf(request.namespace)
+  return {
+    ...typeOf(request),
+    ...object,
+    ...(namespace === '' ? {} : { metadata: { ...metadata, namespace } }),
+  }
+}
+
+/** `kind` and `apiVersion` that the request is about. */
+function typeOf(request: JsonObject): JsonObject {
+  const { group, version, kind } = isJsonObject(request.kind) ? request.kind : {}
+  if (typeof kind !== 'string' || typeof version !== 'string') return {}
+  return { kind, apiVersion: textOf(group) === '' ? version : `${textOf(group)}/${version}` }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 /** The AdmissionReview with the answer. */

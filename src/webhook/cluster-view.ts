@@ -46,6 +46,8 @@ const MOST_READS = 16
 const NADS = 'network-attachment-definitions'
 const NAD_GROUP = '/apis/k8s.cni.cncf.io/v1'
 const NOTHING: readonly string[] = []
+/** Stands for the namespace of a default network without one: `multusNamespace` may change while the pod runs. */
+const OPEN_NAMESPACE = '*'
 
 /** Follows a cluster. What it does not know yet is one read each, never a list. */
 export function openClusterView({ credentials, conf, warn, ...options }: ClusterViewOptions): ClusterView {
@@ -90,7 +92,7 @@ export function openClusterView({ credentials, conf, warn, ...options }: Cluster
     accept: METADATA,
     // What has ended uses nothing.
     fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed',
-    parse: (object) => usedNetworks(object, conf()),
+    parse: usedNetworks,
     changed: (key, used = NOTHING) => {
       for (const nad of usedBy.get(key) ?? NOTHING) if (!used.includes(nad)) remove(users, nad, key)
       for (const nad of used) add(users, nad, key)
@@ -141,7 +143,11 @@ export function openClusterView({ credentials, conf, warn, ...options }: Cluster
       return namespaces.get(name) ?? (await read(`namespace ${name}`, 'get on namespaces', path, toNamespace))
     },
     nadNames: (namespace) => [...(namesOf.get(namespace) ?? [])],
-    usersOf: (nad) => [...(users.get(nad) ?? [])],
+    usersOf: (nad) => {
+      const [namespace, name] = nad.split('/')
+      const open = namespace === conf().multusNamespace ? users.get(`${OPEN_NAMESPACE}/${name}`) : undefined
+      return [...new Set([...(users.get(nad) ?? []), ...(open ?? [])])]
+    },
     get isListed() {
       return nads.isListed && namespaces.isListed && pods.isListed
     },
@@ -157,10 +163,13 @@ export function openClusterView({ credentials, conf, warn, ...options }: Cluster
 }
 
 /** NADs that a pod asked for, and those that it got some other way. */
-function usedNetworks(object: JsonObject, conf: NetConf): readonly string[] {
+function usedNetworks(object: JsonObject): readonly string[] {
   const { annotations, namespace } = toPod(object)
   const { [NETWORK_STATUS_ANNOTATION]: status } = annotations
-  const used = new Set([...networksOf(annotations, namespace, conf), ...namesInStatus(status)])
+  const used = new Set([
+    ...networksOf(annotations, namespace, { multusNamespace: OPEN_NAMESPACE }),
+    ...namesInStatus(status),
+  ])
   // Of a cluster most pods use none.
   return used.size === 0 ? NOTHING : [...used]
 }

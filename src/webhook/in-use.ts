@@ -9,8 +9,8 @@ export const ALLOW_IN_USE_CHANGE_ANNOTATION = 'plexus-cni.io/allow-in-use-change
 
 /** Keys of a plugin by what of a network they decide. */
 const KEYS: Readonly<Record<string, readonly string[]>> = {
-  master: ['master', 'bridge', 'device', 'hwaddr', 'kernelpath', 'pciBusID', 'linkInContainer'],
-  VLAN: ['vlan', 'vlanId', 'vlanTrunk', 'trunk'],
+  master: ['master', 'bridge', 'device', 'hwaddr', 'kernelpath', 'pciBusID', 'linkInContainer', 'links'],
+  VLAN: ['vlan', 'vlanId', 'vlanTrunk', 'trunk', 'vlan_trunk'],
 }
 const RANGE_KEYS: readonly string[] = [
   ...['type', 'subnet', 'rangeStart', 'rangeEnd', 'ranges', 'addresses'],

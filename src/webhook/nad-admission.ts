@@ -23,7 +23,10 @@ const MOST_NAMES = 5
  */
 export async function reviewNad(request: AdmissionRequest, cluster: KnownCluster): Promise<Verdict> {
   const { object, oldObject, operation } = request
-  if (operation === 'DELETE') return oldObject === undefined ? {} : await reviewDeletion(oldObject, cluster)
+  if (operation === 'DELETE') {
+    const nad = oldObject ?? (await knownManifest(request, cluster))
+    return nad === undefined ? {} : await reviewDeletion(nad, cluster)
+  }
   if (object === undefined || isUntouched(object, oldObject)) return {}
   const own = (await findingsOf(object, cluster)).filter(({ object: it }) => it === titleOf(object))
   const isOldSpec = oldObject !== undefined && canonical(object.spec) === canonical(oldObject.spec)
@@ -43,6 +46,14 @@ export async function reviewNad(request: AdmissionRequest, cluster: KnownCluster
       `${titleOf(object)} is in use by ${namesOf(users)}, so its ${changed.join(', ')} cannot be changed; delete these pods first, make a new NAD, or set the annotation ${ALLOW_IN_USE_CHANGE_ANNOTATION}: "true"`,
     ]),
   }
+}
+
+async function knownManifest(
+  { namespace, name }: AdmissionRequest,
+  cluster: KnownCluster,
+): Promise<JsonObject | undefined> {
+  const nad = await cluster.nad(namespace, name)
+  return nad && nadManifest(nad)
 }
 
 async function reviewDeletion(nad: JsonObject, cluster: KnownCluster): Promise<Verdict> {

@@ -7,8 +7,7 @@ import { type AdmissionRequest, parseReview, toReview, type Verdict } from './ad
 import { openClusterView } from './cluster-view.ts'
 import type { KnownCluster } from './known-cluster.ts'
 import { openWebhookMetrics } from './metrics.ts'
-import { reviewNad } from './nad-admission.ts'
-import { reviewPods } from './pod-admission.ts'
+import { reviewObject } from './object-admission.ts'
 import { mutatePod } from './pod-mutation.ts'
 import { type HttpAnswer, listenTls, type TlsServer } from './server.ts'
 import { watchServingCertificate } from './serving-certificate.ts'
@@ -109,7 +108,7 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
         body: await metrics.registry.metrics(),
       }),
     },
-    post: { '/validate': review('validate', validate), '/mutate': review('mutate', mutatePod) },
+    post: { '/validate': review('validate', reviewObject), '/mutate': review('mutate', mutatePod) },
   }
   const listening = await listenTls(listen, certificate.current, routes, log.warn).catch(
     async (error: unknown) => {
@@ -129,11 +128,4 @@ export async function startWebhook(options: WebhookOptions): Promise<Webhook> {
       await view.close()
     },
   }
-}
-
-async function validate(request: AdmissionRequest, cluster: KnownCluster): Promise<Verdict> {
-  const { kind } = request.object ?? request.oldObject ?? {}
-  return kind === 'NetworkAttachmentDefinition'
-    ? await reviewNad(request, cluster)
-    : await reviewPods(request, cluster)
 }

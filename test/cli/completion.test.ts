@@ -66,6 +66,16 @@ spec('completion', (it) => {
     assert.ok(again.includes('--manifests'))
   })
 
+  it('does not take the value of an option for a command', async () => {
+    const offered = await complete('webhook', '--config', 'cert', '--')
+    assert.ok(offered.includes('--listen'), offered.join())
+    assert.equal(await complete('webhook', '--config', 'cert', 'c'), ['cert', ':4'])
+    assert.equal(
+      await complete('webhook', '--config', 'cert', 'cert', '--'),
+      await complete('webhook', 'cert', '--'),
+    )
+  })
+
   it('offers the values of an option: choices, pods of the journal, folders, files', async () => {
     const cases: readonly (readonly [words: readonly string[], offered: readonly string[]])[] = [
       [

@@ -131,6 +131,23 @@ nad.yaml:13:7: error: NAD telco/n6: bridge: "mtu" must be a whole number, not "1
     assert.is(status, 1)
   })
 
+  it('a file in another encoding is an error at its first byte that is not UTF-8, and is checked all the same', async () => {
+    const dir = folder({})
+    mkdirSync(dir, { recursive: true })
+    // A replacement character that its author wrote is none.
+    const text = BAD.replace('n6\n', 'n6 # \ufffd\n').replace('br-n6', 'br-n\u00fc')
+    const at = Buffer.from(text.slice(0, text.indexOf('\u00fc')), 'utf8')
+    const rest = Buffer.from(text.slice(text.indexOf('\u00fc')), 'latin1')
+    writeFileSync(join(dir, 'latin1.yaml'), Buffer.concat([at, rest]))
+    writeFileSync(join(dir, 'utf16.yaml'), Buffer.from(`\ufeff${BAD}`, 'utf16le'))
+    const { stdout, status } = await runCli(['validate', '.'], { cwd: dir })
+    assert.match(stdout, /^latin1\.yaml:12:22: error: not UTF-8: byte 0xfc \[file-unreadable\]$/m)
+    assert.match(stdout, /^latin1\.yaml:11:7: error: NAD telco\/n6: bridge: "vlan" must be/m)
+    assert.match(stdout, /^utf16\.yaml:1:1: error: not UTF-8: byte 0xff/m)
+    assert.match(stdout, /4 errors, 1 warning\n$/)
+    assert.is(status, 1)
+  })
+
   it('a command line that is wrong exits 2', async () => {
     for (const args of [[], ['-o', 'xml', 'a.yaml'], ['-', '-'], ['--strict', 'a.yaml']]) {
       const { status, stdout, stderr } = await runCli(['validate', ...args])

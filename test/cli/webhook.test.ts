@@ -10,7 +10,7 @@ import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const DEFAULTS = { namespace: 'kube-system', service: 'plexus-webhook', hosts: [], days: 365, into: [] }
-const CONFIGURATIONS = join(ROOT, 'deploy/webhook/configurations.yaml')
+const CONFIGURATIONS = join(ROOT, 'deploy/webhook/configurations/webhooks.yaml')
 
 // biome-ignore lint/suspicious/noExplicitAny: any kind of object, looked at by tests.
 function printed(options: Partial<Parameters<typeof printCertificate>[0]> = {}): any[] {

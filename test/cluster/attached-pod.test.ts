@@ -5,7 +5,7 @@ import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { type PlexusCall, runPlexus } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
-import { leases } from '../rig/state-files.ts'
+import { journalFiles, leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 import { type ClusterScene, clusterScene } from './scene.ts'
@@ -49,6 +49,37 @@ spec('a pod of a real cluster', (it) => {
       .map(({ method, path }) => `${method} ${path.replace(/^.*(?=\/[^/]+\/[^/]+\/status)/, '')}`)
   const statusOf = async (name: string): Promise<{ name: string; interface: string }[]> =>
     JSON.parse((await scene.api.ok('GET', scene.podPath(name))).metadata.annotations[STATUS])
+
+  it('asked for again, after its first shim was killed while the API server was slow, keeps its record', async () => {
+    const { shim: executable, start } = installDaemon(node, { conf: { kubeconfig } })
+    const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
+    const warm = await podWith('before', '')
+    assertAdded(await warm.run('ADD', { executable, conf: conf() }))
+    assertDone(await warm.run('DEL', { executable, conf: conf() }))
+
+    // Not followed, so that it is one request.
+    const uid = await scene.createPod({ name: 'late', node: 'worker-2', networks: '' })
+    const late = await node.pod({ name: 'late', namespace: scene.namespace, uid, networks: '' })
+    const isLookup = (path: string): boolean => path.endsWith('/pods/late')
+    scene.proxy.fault = ({ path }) => (isLookup(path) ? { delayMs: 2000 } : undefined)
+    const adding = late.start('ADD', { executable, conf: conf() })
+    await eventually(() => assert.ok(scene.proxy.requests.some(({ path }) => isLookup(path))))
+    adding.kill('SIGKILL')
+    await adding.finished
+    // The cluster is not asked for annotations that the runtime passes.
+    const passed = {
+      capabilities: { 'io.kubernetes.cri.pod-annotations': true },
+      runtimeConfig: { 'io.kubernetes.cri.pod-annotations': {} },
+    }
+    assertAdded(await late.run('ADD', { executable, conf: conf(passed) }))
+    const isLate = ({ pod, command }: Record<string, unknown>): boolean =>
+      String(pod).endsWith('/late') && command === 'ADD'
+    await eventually(() => assert.is(daemon.log().filter(isLate).length, 2), 20_000)
+    assert.equal(journalFiles(node.stateDir), [`${late.containerId}/eth0`])
+    assertDone(await late.run('DEL', { executable, conf: conf() }))
+    assert.equal(leases(node.leaseDir), [])
+    assert.is(await daemon.stop(), 0)
+  })
 
   it('gets its networks by shim and daemon: no read, one write, DEL without the API server', async () => {
     const daemonConf = { kubeconfig }

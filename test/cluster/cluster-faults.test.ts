@@ -53,13 +53,15 @@ spec('pods while the cluster is at fault', (it) => {
   /** A pod that the daemon follows, or has to ask for when it is another node's. */
   const podOf = (name: string, networks = 'alpha-net', on?: string): Promise<TestPod> =>
     node.podOf(installation, { name, networks, ...(on === undefined ? {} : { on }) })
-  const assertClean = async (before: Snapshot): Promise<void> => {
-    await assertNothingLeft(before)
-    assert.equal(
-      filesBelow(node.stateDir).filter((file) => !file.startsWith('nads/')),
-      [],
-    )
-  }
+  /** Soon: a shim's guard ends after the answer. */
+  const assertClean = (before: Snapshot): Promise<void> =>
+    eventually(async () => {
+      await assertNothingLeft(before)
+      assert.equal(
+        filesBelow(node.stateDir).filter((file) => !file.startsWith('nads/')),
+        [],
+      )
+    })
   const interfacesOf = async (name: string): Promise<string[] | undefined> => {
     const text = (await scene.api.ok('GET', scene.podPath(name))).metadata.annotations?.[STATUS]
     return text && JSON.parse(text).map((entry: { interface: string }) => entry.interface)
@@ -117,6 +119,19 @@ spec('pods while the cluster is at fault', (it) => {
     await assertClean(before)
   })
 
+  it('slow answers about many networks are waited for all at once', async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `slowly-absent-${index}`)
+    const pod = await podOf('many', names.join(','))
+    const before = await node.watch(pod)
+    scene.proxy.fault = ({ path }) => (path.includes('/slowly-absent-') ? { delayMs: 3000 } : undefined)
+    const refused = await pod.run('ADD')
+    assertRefused(refused, 7, ...names)
+    // One after the other: 24 s.
+    assert.ok(refused.durationMs < 15_000, `${refused.durationMs} ms`)
+    assertDone(await pod.run('DEL'))
+    await assertClean(before)
+  })
+
   it('a static pod is asked for again until it is in the cluster, and is known by its hash', async () => {
     const name = 'static'
     const hash = '0123456789abcdef0123456789abcdef'
@@ -128,6 +143,32 @@ spec('pods while the cluster is at fault', (it) => {
     assertAdded(await pod.run('ADD'))
     await eventually(async () => assert.equal(await interfacesOf(name), ['eth0', 'net1']))
     assertDone(await pod.run('DEL'))
+    await assertClean(before)
+  })
+
+  it('a pod whose runtime tells no UID gets its own networks, made anew as well, and is told of', async () => {
+    const name = 'nameless'
+    const pod = await podOf(name, 'alpha-net@first0')
+    const before = await node.watch(pod)
+    for (const [round, ifName] of ['first0', 'second0'].entries()) {
+      if (round > 0) {
+        await scene.deletePod(name)
+        await scene.createPod({ name, networks: `beta-net@${ifName}` })
+      }
+      const containerId = `nameless-${round}`
+      const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${scene.namespace};K8S_POD_NAME=${name};K8S_POD_INFRA_CONTAINER_ID=${containerId}`
+      await eventually(async () => {
+        const added = await pod.run('ADD', { containerId, args })
+        assertAdded(added)
+        const interfaces = added.json?.interfaces as { name: string }[]
+        if (!interfaces.some((entry) => entry.name === ifName)) {
+          assertDone(await pod.run('DEL', { containerId, args }))
+          assert.unreachable(`no ${ifName}: ${added.stdout}`)
+        }
+      })
+      await eventually(async () => assert.equal(await interfacesOf(name), ['eth0', ifName]))
+      assertDone(await pod.run('DEL', { containerId, args }))
+    }
     await assertClean(before)
   })
 

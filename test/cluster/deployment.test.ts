@@ -18,10 +18,12 @@ import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const AGENT = 'deploy/components/agent'
-const FOLDERS = ['deploy/base', AGENT, ...overlays()]
-/** Kinds that only a distribution has. */
+const CERT_MANAGER = 'deploy/webhook/cert-manager'
+const FOLDERS = ['deploy/base', AGENT, ...overlays(), CERT_MANAGER]
+/** Kinds that only a distribution has, or cert-manager. */
 const FOREIGN: Readonly<Record<string, readonly string[]>> = {
   'deploy/overlays/openshift': ['SecurityContextConstraints'],
+  [CERT_MANAGER]: ['Issuer', 'Certificate', 'Issuer', 'Certificate'],
 }
 const PATHS: Readonly<Record<string, string>> = {
   ServiceAccount: '/api/v1/namespaces/kube-system/serviceaccounts',
@@ -29,7 +31,15 @@ const PATHS: Readonly<Record<string, string>> = {
   ClusterRole: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
   ClusterRoleBinding: '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings',
   DaemonSet: '/apis/apps/v1/namespaces/kube-system/daemonsets',
+  Service: '/api/v1/namespaces/kube-system/services',
+  Deployment: '/apis/apps/v1/namespaces/kube-system/deployments',
+  PodDisruptionBudget: '/apis/policy/v1beta1/namespaces/kube-system/poddisruptionbudgets',
+  ValidatingWebhookConfiguration: '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+  MutatingWebhookConfiguration: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
 }
+
+/** A component is made only as a part of another folder. */
+const isWhole = (folder: string): boolean => folder !== AGENT
 
 /** By what an object is compared with another. */
 function named(objects: readonly DeployedObject[]): Record<string, DeployedObject> {
@@ -50,11 +60,11 @@ spec('deploy/ and its overlays in kubectl', (it) => {
   })
 
   it('kustomize makes of each folder what all other tests look at', () => {
-    for (const folder of ['deploy', 'crds', 'deploy/base', ...overlays()])
+    for (const folder of ['deploy', 'crds', 'deploy/policy', 'deploy/webhook', ...FOLDERS.filter(isWhole)])
       assert.equal(named(kustomize(join(ROOT, folder))), named(deployedObjects(folder)), folder)
   })
 
-  it('another image, and the agent, in an overlay of one’s own', () => {
+  it('another image, the agent and what replaces Multus, in an overlay of one’s own', () => {
     const folder = join(tempDir('overlay'), 'mine')
     mkdirSync(folder)
     const at = (path: string): string => relative(folder, join(ROOT, path))
@@ -62,11 +72,14 @@ spec('deploy/ and its overlays in kubectl', (it) => {
       apiVersion: 'kustomize.config.k8s.io/v1beta1',
       kind: 'Kustomization',
       resources: [at('deploy/overlays/k3s')],
-      components: [at(AGENT)],
+      components: [at(AGENT), at('deploy/components/replace-multus')],
       images: [{ name: 'localhost/plexus', newName: 'registry.example.com/plexus', newTag: '1.2.3' }],
     }
     writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization))
-    const images = kustomize(folder).flatMap(({ kind, spec: set }) => {
+    const objects = kustomize(folder)
+    const replaced = objects.find(({ kind, metadata }) => kind === 'DaemonSet' && metadata.name === 'plexus')
+    assert.ok(replaced?.spec.template.spec.containers[1].args.includes('--replace-multus'))
+    const images = objects.flatMap(({ kind, spec: set }) => {
       const { initContainers = [], containers = [] } = kind === 'DaemonSet' ? set.template.spec : {}
       return [...initContainers, ...containers].map(({ image }) => image)
     })

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { stringify } from 'yaml'
 import { CniErrorCode } from '../../src/cni/codes.ts'
 import { inClusterCredentials, kubeconfigCredentials } from '../../src/store/kubernetes-credentials.ts'
 import { certificateAuthority } from '../rig/certificates.ts'
@@ -111,6 +112,29 @@ spec('Kubernetes credentials', (it) => {
     assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
   })
 
+  it('with another token after a refusal that was slow, only for what is left of the time', async () => {
+    const { namespace, api, proxy } = scene
+    const tokenFile = join(tempDir('token'), 'token')
+    writeFileSync(tokenFile, 'expired')
+    const kubeconfig = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, tokenFile })
+    const credentials = kubeconfigCredentials(kubeconfig)
+    const store = await scene.store({ credentials, isOneShot: true, limits: { readMs: 6000 } })
+    let tries = 0
+    proxy.fault = () => (tries++ === 0 ? { delayMs: 5000 } : 'hang')
+    try {
+      const startedAt = performance.now()
+      const lookup = errorOf(store.pod(namespace, 'pod-a', uid))
+      await eventually(() => assert.is(tries, 1))
+      replace(tokenFile, 'node-token')
+      assert.match((await lookup).message, 'no whole answer within')
+      assert.is(tries, 2)
+      // With its whole time once more: 11 s.
+      assert.ok(performance.now() - startedAt < 9000)
+    } finally {
+      proxy.fault = () => undefined
+    }
+  })
+
   it('with a client certificate, and with another kubeconfig in its place', async () => {
     const { namespace, api } = scene
     const { authority, server } = api
@@ -155,7 +179,71 @@ users:
     const path = writeKubeconfig({ server: api.server, ca, token: 'node-token' })
     const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
     const error = await errorOf(store.pod(namespace, 'pod-a', uid))
+    assert.is(error.code, CniErrorCode.TryAgainLater)
     assert.match(error.message, /certificate/)
+    assert.match(error.hint ?? '', 'certificate authority')
+  })
+
+  it('says that the certificate of the server has expired', async () => {
+    const { namespace, api, proxy } = scene
+    const path = writeKubeconfig({ server: proxy.server, ca: api.authority.ca, token: 'node-token' })
+    const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
+    proxy.rotate({ ...api.authority, serving: (name) => api.authority.serving(name, 0) })
+    try {
+      await eventually(async () => {
+        const error = await errorOf(store.pod(namespace, 'pod-a', uid))
+        assert.is(error.code, CniErrorCode.TryAgainLater)
+        assert.match(error.message, 'certificate has expired')
+        assert.match(error.hint ?? '', 'renew')
+      })
+    } finally {
+      proxy.rotate(api.authority)
+    }
+    assert.is((await store.pod(namespace, 'pod-a', uid))?.uid, uid)
+  })
+
+  it('takes of a kubeconfig the current context, files beside it, and what it says of the server', async () => {
+    const { namespace, api } = scene
+    const dir = tempDir('kubeconfig')
+    const path = join(dir, 'kubeconfig')
+    mkdirSync(join(dir, 'pki'))
+    writeFileSync(join(dir, 'pki/ca.crt'), readFileSync(api.authority.ca))
+    writeFileSync(join(dir, 'token'), 'node-token\n')
+    const { server } = api
+    const trusting = { server, 'certificate-authority': 'pki/ca.crt' }
+    const find = async (cluster: object, user: object = { tokenFile: 'token' }): Promise<string> => {
+      const conf = {
+        'current-context': 'second',
+        contexts: [
+          { name: 'first', context: { cluster: 'away', user: 'nobody' } },
+          { name: 'second', context: { cluster: 'here', user: 'node', namespace: 'ignored' } },
+        ],
+        clusters: [
+          { name: 'away', cluster: { server: 'https://127.0.0.1:1' } },
+          { name: 'here', cluster },
+        ],
+        users: [
+          { name: 'nobody', user: { token: 'nobody-token' } },
+          { name: 'node', user },
+        ],
+      }
+      writeFileSync(path, stringify(conf))
+      const store = await scene.store({ credentials: kubeconfigCredentials(path), isOneShot: true })
+      try {
+        return (await store.pod(namespace, 'pod-a', uid))?.uid ?? 'none'
+      } catch (error) {
+        return error instanceof Error ? error.message : 'no error'
+      }
+    }
+    assert.is(await find(trusting), uid)
+    // As with kubectl the file wins, since it may be renewed.
+    assert.is(await find(trusting, { token: 'nobody-token', tokenFile: 'token' }), uid)
+    assert.is(await find({ ...trusting, 'tls-server-name': 'kubernetes.default.svc' }), uid)
+    assert.match(await find({ ...trusting, 'tls-server-name': 'other.test' }), 'altnames')
+    assert.match(await find({ server }), 'certificate')
+    assert.is(await find({ server, 'insecure-skip-tls-verify': true }), uid)
+    const host = server.replace('127.0.0.1', 'localhost')
+    assert.is(await find({ ...trusting, server: `${host}/` }), uid)
   })
 
   it('says what is wrong with a kubeconfig, and none of its secrets', async () => {
@@ -195,7 +283,8 @@ users:
 
   it('outside of a pod there is no service account', () => {
     const dir = tempDir('none')
-    assert.is(inClusterCredentials({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }, dir), undefined)
+    const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' }
+    assert.is(inClusterCredentials(inPod, join(dir, 'absent')), undefined)
     writeFileSync(join(dir, 'token'), 't')
     assert.is(inClusterCredentials({}, dir), undefined)
     writeFileSync(join(dir, 'ca.crt'), 'c')
@@ -204,6 +293,21 @@ users:
       dir,
     )
     assert.is(ipv6?.current().server, 'https://[fd00::1]:443')
+  })
+
+  it('in a pod whose token is not there at the moment there is a cluster all the same, which cannot be asked', async () => {
+    const dir = tempDir('serviceaccount')
+    writeFileSync(join(dir, 'ca.crt'), readFileSync(scene.api.authority.ca))
+    const port = new URL(scene.proxy.server).port
+    const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: port }
+    const credentials = inClusterCredentials(env, dir)
+    assert.ok(credentials !== undefined)
+    const store = await scene.store({ credentials, isOneShot: true })
+    const error = await errorOf(store.pod(scene.namespace, 'pod-a', uid))
+    assert.is(error.code, CniErrorCode.TryAgainLater)
+    assert.match(error.message, `${dir}/token`)
+    writeFileSync(join(dir, 'token'), 'node-token')
+    assert.is((await store.pod(scene.namespace, 'pod-a', uid))?.uid, uid)
   })
 
   it('nothing secret is on disk below the state directory', async () => {

@@ -18,13 +18,21 @@ const FAULTS: readonly { name: string; fault: ProxyFault; says: RegExp; hint: Re
     name: "a proxy's 404",
     fault: { status: 404, body: '404 page not found' },
     says: /404/,
-    hint: /CustomResourceDefinition/,
+    hint: /CustomResourceDefinition|address of an API server/,
     tries: 1,
   },
   {
     name: "a proxy's page",
     fault: { status: 200, body: '<html>' },
     says: /no JSON/,
+    hint: /reach/,
+    tries: 2,
+  },
+  { name: 'nothing', fault: { status: 200, body: {} }, says: /not the object/, hint: /reach/, tries: 2 },
+  {
+    name: 'another object',
+    fault: { status: 200, body: { metadata: { name: 'other', namespace: 'default', uid: 'u' } } },
+    says: /not the object/,
     hint: /reach/,
     tries: 2,
   },
@@ -43,7 +51,8 @@ spec('Kubernetes faults', (it) => {
     known = await scene.createPod({ name: 'known' })
     await scene.createNad({ name: 'known', config: bridge })
     await scene.createPod({ name: 'elsewhere', node: 'worker-2' })
-    store = await scene.store()
+    // The API server waits 3 s before it says that a version is still to come.
+    store = await scene.store({ limits: { listMs: 20_000 } })
   })
   it.after(() => scene.close())
   it.after.each(() => {
@@ -87,6 +96,29 @@ spec('Kubernetes faults', (it) => {
       assert.is((await store.nad(namespace, 'known'))?.name, 'known')
     })
   }
+
+  it('asks for a pod without UID while it is not told of changes, and takes what it knows when nobody answers', async () => {
+    const { namespace, proxy } = scene
+    const uidOf = async (): Promise<string | undefined> => (await store.pod(namespace, 'nameless'))?.uid
+    const first = await scene.createPod({ name: 'nameless' })
+    await eventually(async () => {
+      const before = proxy.requests.length
+      assert.is(await uidOf(), first)
+      assert.is(proxy.requests.length, before)
+    })
+    proxy.fault = ({ isWatch }) => (isWatch ? 'reset' : undefined)
+    proxy.reset()
+    await eventually(() => assert.ok(store.fault !== undefined))
+    await scene.deletePod('nameless')
+    const second = await scene.createPod({ name: 'nameless' })
+    assert.is(await uidOf(), second)
+    proxy.fault = () => 'reset'
+    assert.is(await uidOf(), first)
+    proxy.fault = ({ isWatch }) => (isWatch ? 'reset' : refusal(403, 'Forbidden'))
+    assert.match((await errorOf(uidOf())).message, '403')
+    proxy.fault = () => undefined
+    await followsAgain('after-nameless')
+  })
 
   it('asks a second time when the first answer was bad by chance', async () => {
     let count = 0
@@ -210,6 +242,25 @@ spec('Kubernetes faults', (it) => {
     assert.is(error.code, CniErrorCode.TryAgainLater)
     await scene.api.start()
     await followsAgain('after-restart')
+  })
+
+  it('believes an API server that has come back with an older state, as after a restore of etcd', async () => {
+    const { namespace, api } = scene
+    await scene.createNad({ name: 'restored', config: { ...bridge, mtu: 1 } })
+    await scene.createNad({ name: 'changed-after', config: { ...bridge, mtu: 1 } })
+    await api.backUp()
+    const config = async (name: string): Promise<string> => (await store.nad(namespace, name))?.config ?? ''
+    await scene.createNad({ name: 'lost', config: bridge })
+    for (let mtu = 100; mtu < 140; mtu++) await scene.updateNad('restored', { ...bridge, mtu })
+    await eventually(async () => assert.match(await config('restored'), '139'), 20_000)
+    await api.restore()
+    await scene.updateNad('changed-after', { ...bridge, mtu: 7 })
+    await eventually(async () => {
+      assert.match(await config('restored'), '"mtu":1}')
+      assert.match(await config('changed-after'), '"mtu":7}')
+      assert.is(await store.nad(namespace, 'lost'), undefined)
+    }, 40_000)
+    await followsAgain('after-restore')
   })
 
   it('serves the NADs of this node from disk after a restart while the API server is away', async () => {

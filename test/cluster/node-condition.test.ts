@@ -16,6 +16,8 @@ const NODE = 'worker-1'
 const TYPE = 'plexus-cni.io/NetworksReady'
 /** Looked at every 2 s, and bad for 6 s before it is told; a loaded machine takes its time. */
 const SOON_MS = 60_000
+/** The Node is looked at every minute. */
+const LOOK_MS = 60_000 + SOON_MS
 
 interface Condition {
   readonly type: string
@@ -46,6 +48,13 @@ spec('the condition of a node', (it) => {
     }, SOON_MS)
     return await condition()
   }
+  /** Says which runtime the node has, as its kubelet does. */
+  const nodeRuntime = (containerRuntimeVersion: string): Promise<unknown> =>
+    cluster.api.ok('PATCH', `/api/v1/nodes/${NODE}/status`, {
+      status: { nodeInfo: { containerRuntimeVersion } },
+    })
+  const listVersion = (): unknown =>
+    JSON.parse(readFileSync(join(node.confDir, '00-plexus.conflist'), 'utf8')).cniVersion
   const events = async (): Promise<{ reason: string; message: string }[]> =>
     (await cluster.api.ok('GET', '/api/v1/namespaces/default/events?fieldSelector=involvedObject.kind=Node'))
       .items
@@ -73,6 +82,7 @@ spec('the condition of a node', (it) => {
       JSON.stringify(defaultList('cluster-net', 'primary')),
     )
     await cluster.api.ok('POST', '/api/v1/nodes', { metadata: { name: NODE } })
+    await nodeRuntime('containerd://1.7.27')
     const ready = {
       type: 'Ready',
       status: 'True',
@@ -96,6 +106,17 @@ spec('the condition of a node', (it) => {
     assert.is((await isNow('True', 'NetworksAvailable')).message ?? '', '')
     assert.equal((await conditions()).map(({ type }) => type).sort(), ['Ready', TYPE].sort())
     assert.equal(await events(), [])
+  })
+
+  it('the list of the runtime is in its highest version, also after an upgrade, and at the next start', async () => {
+    assert.is(listVersion(), '1.0.0')
+    await nodeRuntime('containerd://2.1.4')
+    await eventually(() => assert.is(listVersion(), '1.1.0', daemon.lines().slice(-5).join('\n')), LOOK_MS)
+    await daemon.stop()
+    daemon = await start()
+    await isNow('True', 'NetworksAvailable')
+    assert.is(listVersion(), '1.1.0')
+    assert.not.match(daemon.lines().join('\n'), '00-plexus.conflist is updated')
   })
 
   it('names a plugin that a NAD of a pod of this node needs, with one event, before the pod has failed', async () => {

@@ -185,6 +185,61 @@ spec('the webhooks behind a real API server', (it) => {
     assert.is((await api.call('PATCH', `${path}/upf`, { spec: { replicas: 2 } })).status, 200)
   })
 
+  it('a virtual machine is judged by its annotation and by the networks in its own spec', async () => {
+    const names = { plural: 'virtualmachines', singular: 'virtualmachine', kind: 'VirtualMachine' }
+    const openAPIV3Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+    await api.ok('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'virtualmachines.kubevirt.io' },
+      spec: {
+        group: 'kubevirt.io',
+        scope: 'Namespaced',
+        names,
+        versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema } }],
+      },
+    })
+    const path = '/apis/kubevirt.io/v1/namespaces/core/virtualmachines'
+    await soon(async () => void (await api.ok('GET', path)))
+    const machine = (networkName: string, networks?: string, metadata?: object): object => ({
+      apiVersion: 'kubevirt.io/v1',
+      kind: 'VirtualMachine',
+      metadata: { name: 'vm', ...metadata },
+      spec: {
+        template: {
+          metadata: networks === undefined ? {} : { annotations: { [NETWORKS]: networks } },
+          spec: {
+            domain: { devices: { interfaces: [{ name: 'lan', bridge: {} }] } },
+            networks: [{ name: 'lan', multus: { networkName } }],
+          },
+        },
+      },
+    })
+    const make = (...args: Parameters<typeof machine>): Promise<Answer> =>
+      api.call('POST', path, machine(...args))
+    await soon(() => refused(make('a/b/c'), 422, '[selection-fault]'))
+    await refused(make('infra/core', 'lan@'), 422, '[selection-fault]')
+    await refused(
+      make('infra/core', undefined, { annotations: { [NETWORKS]: 'n6' } }),
+      422,
+      'move it to spec.template',
+    )
+    await api.ok('PATCH', '/api/v1/namespaces/core', { metadata: { labels: { team: 'other' } } })
+    await soon(() => refused(make('infra/core'), 422, 'may not be used from namespace core'))
+    await api.ok('PATCH', '/api/v1/namespaces/core', { metadata: { labels: { team: 'core' } } })
+    await soon(async () => void (await created(make('infra/core'))))
+    const change = (template: object): Promise<Answer> =>
+      api.call('PATCH', `${path}/vm`, { spec: { template } })
+    await refused(change({ metadata: { annotations: { [NETWORKS]: '[{}]' } } }), 422, '[selection-fault]')
+    assert.is((await api.call('PATCH', `${path}/vm`, { spec: { running: true } })).status, 200)
+  })
+
+  it('a pod that names more networks than can be looked at is refused', async () => {
+    const names = (count: number): string => Array.from({ length: count }, () => 'n6').join(',')
+    await refused(createPod({ name: 'many', networks: names(101) }), 422, '101 networks are named')
+    await created(createPod({ name: 'many', networks: names(100) }))
+  })
+
   it('a NAD that is only for some namespaces is refused to others, and a label that comes is seen', async () => {
     await refused(
       createPod({ name: 'b', networks: 'infra/core' }),
@@ -206,6 +261,29 @@ spec('the webhooks behind a real API server', (it) => {
     await created(createPod({ name: 'e', networks: 'n6' }))
     writeFileSync(confFile, '{}')
     await soon(async () => void (await created(other())))
+  })
+
+  it("plugins that the daemons' configuration does not allow are refused to pods, from its next change on", async () => {
+    const dry = (): Promise<Answer> => createPod({ name: 'k', networks: 'n6' }, '?dryRun=All')
+    writeFileSync(confFile, '{"allowedPluginTypes": ["bridge"]}')
+    await soon(() => refused(dry(), 422, 'plugin "macvlan" is not in allowedPluginTypes'))
+    writeFileSync(confFile, '{"allowedPluginTypes": ["bridge", "macvlan", "dhcp"]}')
+    await soon(async () => void (await created(dry())))
+    writeFileSync(confFile, '{}')
+  })
+
+  it('who uses a default network that is named without namespace follows the configuration', async () => {
+    await created(createNad({ name: 'alt', config: MACVLAN }))
+    await created(createNad({ name: 'alt', namespace: 'kube-system', config: MACVLAN }))
+    await created(createPod({ name: 'alt', defaultNetwork: 'alt' }))
+    const other = `/apis/k8s.cni.cncf.io/v1/namespaces/kube-system/${NADS}/alt?dryRun=All`
+    await soon(() => refused(api.call('DELETE', other), 409, 'in use by pod default/alt'))
+    assert.is((await deleteNad('alt', '?dryRun=All')).status, 200)
+    writeFileSync(confFile, '{"multusNamespace": "default"}')
+    await soon(() => refused(deleteNad('alt', '?dryRun=All'), 409, 'in use by pod default/alt'))
+    assert.is((await api.call('DELETE', other)).status, 200)
+    writeFileSync(confFile, '{}')
+    await soon(async () => assert.is((await deleteNad('alt', '?dryRun=All')).status, 200))
   })
 
   it('a NAD that pods use is neither deleted nor moved, unless it says so; when they are gone it is', async () => {

@@ -11,22 +11,26 @@ import {
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { openJournalDir } from '../../src/journal/journal.ts'
+import { sweepAdopted } from '../../src/node/adopted-pods.ts'
 import { assertAdded, assertDone, type StubNode, stubNode } from '../plugin/stub-node.ts'
+import { type Crash, crash, type KillPoint } from '../rig/crash.ts'
 import { eventually, startDaemonAt } from '../rig/daemon.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
 import { PLEXUS, runCli } from '../rig/plexus.ts'
-import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
+import { filesBelow, leases } from '../rig/state-files.ts'
 import { atEnd, TEST_RUN } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
+import type { TestPod } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
 
 interface Scene extends MultusFolders {
   readonly node: StubNode
   readonly shim: string
   readonly confFile: string
-  readonly folders: readonly string[]
+  /** Its arguments. */
+  readonly uninstall: readonly string[]
   /** Arguments of `plexus install --replace-multus`. */
   readonly install: readonly string[]
 }
@@ -66,7 +70,8 @@ async function scene(): Promise<Scene> {
     ...['--multus-cache-dir', caches.multusCacheDir, '--cni-cache-dir', caches.cniCacheDir],
     ...['--config', confFile],
   ]
-  return { ...caches, node, shim: join(binDir, 'plexus'), confFile, folders, install }
+  const uninstall = ['uninstall', ...folders, '--dev-info-dir', join(dir, 'k8s/devinfo'), '-o', 'json']
+  return { ...caches, node, shim: join(binDir, 'plexus'), confFile, uninstall, install }
 }
 
 function start(args: readonly string[]): { child: ChildProcess; said(): string } {
@@ -98,7 +103,7 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 
 spec('a node that changes from Multus to Plexus', (it) => {
   it('old pods are adopted, the runtime turns to us when we serve, and uninstall brings Multus back', async () => {
-    const { node, shim, confFile, folders, install, ...caches } = await scene()
+    const { node, shim, confFile, uninstall, install, ...caches } = await scene()
     const { confDir, stateDir } = node
     const [old, young] = [await node.pod({ name: 'old' }), await node.pod({ name: 'young' })]
     const path = [node.binDir]
@@ -145,66 +150,82 @@ spec('a node that changes from Multus to Plexus', (it) => {
     await daemon.stop()
     await young.netns.delete()
     writeFileSync(join(shim, '../multus'), '', { mode: 0o755 })
-    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    const gone = await runCli(uninstall, { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [join(confDir, MULTUS)])
     assert.is(readFileSync(join(confDir, MULTUS), 'utf8'), MULTUS_TEXT)
     assert.equal(readdirSync(confDir).sort(), [MULTUS, '10-cluster.conflist'])
     assert.equal(leases(node.leaseDir), [])
     assert.equal([existsSync(stateDir), filesBelow(caches.multusCacheDir)], [false, []])
+    assert.match(readFileSync(confFile, 'utf8'), 'metricsAddress', 'what somebody has changed since stays')
   })
 
   it('a Multus whose plugin is gone does not come back: no pod would start', async () => {
-    const { node, folders, install } = await scene()
+    const { node, confFile, uninstall, install } = await scene()
     const { confDir } = node
-    assert.is((await runCli(install)).status, 0)
+    for (let times = 1; times <= 2; times++) assert.is((await runCli(install)).status, 0)
+    assert.ok(existsSync(confFile))
     renameSync(join(confDir, MULTUS), join(confDir, `${MULTUS}.before-plexus`))
-    const gone = await runCli(['uninstall', ...folders, '-o', 'json'], { inNetns: node.host })
+    const gone = await runCli(uninstall, { inNetns: node.host })
     assert.is(gone.status, 0, gone.stdout + gone.stderr)
     assert.equal(gone.json?.restored, [])
+    assert.not.ok(existsSync(confFile), 'what was written for the daemon is not the node’s own')
     assert.equal(readdirSync(confDir).sort(), [`${MULTUS}.before-plexus`, '10-cluster.conflist'])
   })
 
-  it('an adoption that is killed at any moment is finished by the next run', async () => {
-    const { node, install, multusCacheDir } = await scene()
-    const pods = 60
+  it('an adoption that is killed at any step is finished by the next run, and Multus’s files go after the pods', async () => {
+    const { node, install, multusCacheDir, confFile } = await scene()
     const pod = await node.pod()
-    for (let number = 0; number < pods; number++) {
-      const containerId = `container-${String(number).padStart(3, '0')}`
-      const list = NETWORKS.map(({ name, config }) => ({
-        Name: name,
-        Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
-      }))
-      writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
-      for (const [index, { config }] of NETWORKS.entries()) {
-        const ifName = index === 0 ? 'eth0' : 'net1'
-        writeFileSync(
-          join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
-          JSON.stringify({
-            kind: 'cniCacheV1',
-            ...{ containerId, ifName, networkName: config.name, netns: pod.netns.path },
-            result: { cniVersion: '1.0.0' },
-          }),
-        )
+    const key = { containerId: pod.containerId, ifName: 'eth0' }
+    const journal = openJournalDir(node.stateDir)
+    const killed = async (point: KillPoint | undefined): Promise<Crash> => {
+      rmSync(node.stateDir, { recursive: true, force: true })
+      rmSync(confFile, { force: true })
+      writeCaches(multusCacheDir, pod)
+      return await crash(point, ({ executable = '', env = {} }) => runCli(install, { executable, env }))
+    }
+    // The first run has the shim to put in place as well.
+    await killed(undefined)
+    const { effects } = await killed(undefined)
+    const points = effects.flatMap((effect, index) => (effect.includes(node.stateDir) ? [index + 1] : []))
+    assert.ok(points.length > 10, effects.join('\n'))
+    const faults: string[] = []
+    for (const effect of points) {
+      try {
+        await killed({ effect, when: 'before' })
+        const next = await runCli(install)
+        assert.is(next.status, 0, next.stdout + next.stderr)
+        const lookup = journal.lookup(key)
+        assert.ok(lookup.state === 'intact' && lookup.record.complete !== undefined, 'not adopted')
+        // As a DEL does when all is undone.
+        journal.remove(key)
+        sweepAdopted(node.stateDir)
+        assert.equal(filesBelow(multusCacheDir), [], 'files of Multus are left')
+      } catch (error) {
+        faults.push(`${effects[effect - 1]}: ${error instanceof Error ? error.message : error}`)
       }
     }
-    let atKill = pods
-    for (let kills = 0; kills < 10 && atKill === pods; kills++) {
-      rmSync(node.stateDir, { recursive: true, force: true })
-      const { child } = start(install)
-      await soon(() => assert.ok(journalFiles(node.stateDir).length > 3))
-      await delay(Math.random() * 30)
-      await ended(child, 'SIGKILL')
-      atKill = journalFiles(node.stateDir).length
-    }
-    assert.ok(atKill < pods, 'no kill came before the end: the test shows nothing')
-    const last = await runCli(install)
-    assert.is(last.status, 0, last.stdout + last.stderr)
-    const { attachments } = (await runCli(['list', '--state-dir', node.stateDir, '-o', 'json'])).json as {
-      attachments: { state: string }[]
-    }
-    assert.is(attachments.length, pods * NETWORKS.length)
-    assert.equal([...new Set(attachments.map(({ state }) => state))], ['live'])
+    assert.equal(faults, [])
     rmSync(node.stateDir, { recursive: true })
   })
 })
+
+/** What Multus has of a pod with {@link NETWORKS}. */
+function writeCaches(multusCacheDir: string, { containerId, netns }: TestPod): void {
+  const list = NETWORKS.map(({ name, config }) => ({
+    Name: name,
+    Bytes: Buffer.from(JSON.stringify(config)).toString('base64'),
+  }))
+  writeFileSync(join(multusCacheDir, containerId), JSON.stringify(list))
+  for (const [index, { config }] of NETWORKS.entries()) {
+    const ifName = index === 0 ? 'eth0' : 'net1'
+    writeFileSync(
+      join(multusCacheDir, 'results', `${config.name}-${containerId}-${ifName}`),
+      JSON.stringify({
+        kind: 'cniCacheV1',
+        ...{ containerId, ifName, networkName: config.name, netns: netns.path },
+        result: { cniVersion: '1.0.0' },
+      }),
+    )
+  }
+}

@@ -50,6 +50,7 @@ async function scene(): Promise<Scene & { readonly before: readonly string[] }> 
   const stateDir = join(dir, 'var/plexus')
   const socket = join(dir, 'run/plexus.sock')
   const { confDir } = node
+  const devInfoDir = join(dir, 'var/k8s.cni.cncf.io/devinfo')
   const list = { cniVersion: '1.0.0', name: 'cluster-net', plugins: [{ type: 'primary' }] }
   writeFileSync(join(confDir, '10-primary.conflist'), JSON.stringify(list))
   const folders = ['--bin-dir', binDir, '--state-dir', stateDir, '--socket', socket]
@@ -75,12 +76,13 @@ async function scene(): Promise<Scene & { readonly before: readonly string[] }> 
   const conf = { socket, stateDir, confDir, manifests, installConflist: true, conflistDir: confDir }
   writeFileSync(confFile, JSON.stringify({ ...conf, metricsAddress: '127.0.0.1:0' }))
   mkdirSync(join(dir, 'run'), { mode: 0o700 })
+  mkdirSync(join(devInfoDir, 'cni'), { recursive: true })
   const daemon = await startDaemonAt(confFile)
   const conflist = join(confDir, '00-plexus.conflist')
   await soon(() => assert.ok(existsSync(conflist)))
   const shim = join(binDir, 'plexus')
   const args = (...more: readonly string[]): string[] => [
-    ...['uninstall', ...folders, '--conf-dir', confDir],
+    ...['uninstall', ...folders, '--conf-dir', confDir, '--dev-info-dir', devInfoDir],
     ...more,
   ]
   const netConf = (): object => {
@@ -251,6 +253,34 @@ spec('plexus uninstall', (it) => {
     assert.equal(readdirSync(node.confDir).sort(), [
       '00-plexus.conflist.old.cilium_bak',
       '10-primary.conflist',
+    ])
+  })
+
+  it('in a container it finds the node’s paths below --root', async () => {
+    const root = tempDir('root')
+    const devInfo = join(root, 'run/k8s.cni.cncf.io/devinfo/cni')
+    for (const folder of ['opt/cni/bin', 'etc/cni/net.d', 'var/lib/cni/plexus/sandboxes', 'run/plexus'])
+      mkdirSync(join(root, folder), { recursive: true })
+    mkdirSync(devInfo, { recursive: true })
+    const binDir = join(root, 'opt/cni/bin')
+    const installed = await runCli([
+      'install',
+      '--no-fallback',
+      '--bin-dir',
+      binDir,
+      '--state-dir',
+      join(root, 'state'),
+    ])
+    assert.is(installed.status, 0, installed.stderr)
+    const report = reportOf(await runCli(['uninstall', '--root', root, '-o', 'json']), 0)
+    assert.equal(report.removed.map((path) => path.slice(root.length)).sort(), [
+      '/opt/cni/bin/plexus',
+      '/opt/cni/bin/plexus.shim',
+      '/var/lib/cni/plexus',
+    ])
+    assert.equal((readdirSync(root, { recursive: true }) as string[]).sort(), [
+      ...['etc', 'etc/cni', 'etc/cni/net.d', 'opt', 'opt/cni', 'opt/cni/bin'],
+      ...['run', 'var', 'var/lib', 'var/lib/cni'],
     ])
   })
 })

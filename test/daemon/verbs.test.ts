@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { assertAdded, assertDone, assertRefused, stubNode } from '../plugin/stub-node.ts'
 import { eventually, installDaemon } from '../rig/daemon.ts'
@@ -48,6 +50,30 @@ spec('verbs through shim and daemon', (it) => {
       7,
       'addTimeout',
     )
+    assert.is(await daemon.stop(), 0)
+  })
+
+  it('a call that cannot be understood leaves no lock file, unless something is recorded', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const [pod, other] = [await node.pod(), await node.pod({ name: 'other' })]
+    const before = await node.watch(pod, other)
+    assertAdded(await other.run('ADD', { executable }))
+    for (const call of [
+      { conf: node.conf({ cniVersion: '9.9.9' }) },
+      { conf: node.conf({ addTimeout: -1 }) },
+      { conf: 'no json' },
+      { args: 'A' },
+    ]) {
+      for (const each of [pod, other]) {
+        const run = await each.run('ADD', { executable, ...call })
+        assert.is(run.status, 1, run.stdout)
+      }
+      assert.equal(readdirSync(join(node.stateDir, 'locks')), [other.containerId])
+    }
+    assertDone(await other.run('DEL', { executable }))
+    await eventually(() => node.assertClean(before))
     assert.is(await daemon.stop(), 0)
   })
 

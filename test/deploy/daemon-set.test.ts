@@ -5,7 +5,7 @@ import { packageVersion } from '../../src/cli/installation.ts'
 import { isJsonObject, type JsonObject } from '../../src/cni/json.ts'
 import { type DaemonConf, parseDaemonConf } from '../../src/config/daemon-conf.ts'
 import { parseNetConf } from '../../src/config/net-conf.ts'
-import { type DeployedObject, deployedObjects, overlays } from '../rig/deployment.ts'
+import { type DeployedObject, deployedObjects, overlays, withComponent } from '../rig/deployment.ts'
 import { spec } from '../spec.ts'
 
 /** Where a distribution's runtime looks, as its documents say. */
@@ -29,11 +29,13 @@ const PLACES: Readonly<Record<string, { readonly bin: string; readonly conf: str
   'deploy/overlays/talos': { bin: '/opt/cni/bin', conf: '/etc/cni/net.d' },
 }
 const FOLDERS = Object.keys(PLACES)
+const REPLACE_MULTUS = 'deploy/components/replace-multus'
 const AGENT = 'deploy/components/agent'
 const OBJECTS = new Map([...FOLDERS, AGENT].map((folder) => [folder, deployedObjects(folder)]))
 
 function deployedObject(kind: string, folder: string): DeployedObject {
-  const object = OBJECTS.get(folder)?.find((one) => one.kind === kind)
+  const objects = OBJECTS.get(folder) ?? deployedObjects(folder)
+  const object = objects.find((one) => one.kind === kind)
   assert.ok(object !== undefined, `${folder} has no ${kind}`)
   return object
 }
@@ -230,5 +232,27 @@ spec('the DaemonSet of deploy/ and of each overlay', (it) => {
     const [{ command, volumeMounts }] = pod.containers
     assert.equal(volumeMounts, [{ name: 'root', mountPath: '/host', mountPropagation: 'HostToContainer' }])
     assert.equal(command, [`/host${PLACES['deploy/base']?.bin}/plexus`, '--agent', '/host'])
+  })
+
+  it('what replaces Multus does so in keep-shim, which sees Multus’s files, the pods’ namespaces and the daemon', () => {
+    for (const overlay of ['kubeadm', 'k3s', 'talos']) {
+      const pod = deployedObject('DaemonSet', withComponent(`deploy/overlays/${overlay}`, REPLACE_MULTUS))
+        .spec.template.spec
+      const keeper = pod.containers[1]
+      assert.equal(keeper.args.filter((word: string) => word === '--replace-multus').length, 1)
+      assert.equal(keeper.securityContext.capabilities, { drop: ['ALL'] })
+      const { conf = '' } = PLACES[`deploy/overlays/${overlay}`] ?? {}
+      const seen = [
+        ...[['/etc/cni/net.d', conf], ['/run/plexus'], ['/run/netns'], ['/var/run/netns', '/run/netns']],
+        ...[['/var/lib/cni/plexus'], ['/var/lib/cni/multus'], ['/var/lib/cni/results']],
+      ]
+      for (const [path = '', host = path] of seen) assert.is(hostPathAt(pod, 'keep-shim', path), host)
+      const mounts = keeper.volumeMounts as { name: string; readOnly?: boolean; mountPropagation?: string }[]
+      for (const { name, readOnly = false, mountPropagation } of mounts)
+        assert.equal(
+          [readOnly, mountPropagation],
+          name === 'netns' ? [true, 'HostToContainer'] : [false, undefined],
+        )
+    }
   })
 })

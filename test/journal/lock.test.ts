@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
 import { CniError } from '../../src/cni/cni-error.ts'
 import { CniErrorCode } from '../../src/cni/codes.ts'
 import { lockAllSandboxes, lockSandbox } from '../../src/journal/lock.ts'
+import { builtShim } from '../native/shim.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
@@ -22,19 +24,45 @@ async function rejection(promise: Promise<unknown>): Promise<CniError> {
   throw new Error('nothing was thrown')
 }
 
-/** A process that takes a container's lock and then holds it until `end` is called. */
-async function holder(stateDir: string, containerId: string) {
-  const module = new URL('../../src/journal/lock.ts', import.meta.url).href
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const MODULE = join(ROOT, 'src/journal/lock.ts')
+
+/** In a mount namespace of its own hides the programs named up to `--`, then becomes the rest. */
+const HIDE = `for program; do
+  shift
+  [ "$program" = -- ] && break
+  mount --bind /dev/null "$(readlink -f "$(command -v "$program")")"
+done
+exec "$@"`
+
+/**
+ * A process that takes a container's lock and then holds it until `end` is called.
+ *
+ * @param hidden Programs that are not there for it.
+ * @throws {Error} The words of the one that it was refused with.
+ */
+async function holder(
+  stateDir: string,
+  containerId: string,
+  { module = MODULE, hidden = [] }: { module?: string; hidden?: readonly string[] } = {},
+) {
   const script = `import { lockSandbox } from ${JSON.stringify(module)}
     const lock = await lockSandbox(${JSON.stringify(stateDir)}, ${JSON.stringify(containerId)}, ${LONG}, false)
-    process.stdout.write('held')
-    process.stdin.once('data', () => { lock.release(true); process.exit(0) })`
-  const child: ChildProcess = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
+      .catch(({ code, message, hint }) => process.stdout.write(code + ' ' + message + '; ' + hint))
+    if (lock !== true) process.stdout.write('held')
+    process.stdin.once('data', () => { lock.release?.(true); process.exit(0) })`
+  const hiding = hidden.length === 0 ? [] : ['unshare', '--mount', 'sh', '-c', HIDE, 'sh', ...hidden, '--']
+  const words = [...hiding, process.execPath, '--input-type=module-typescript', '-e', script]
+  const [program = '', ...args] = words
+  const child: ChildProcess = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   if (child.stdout === null) throw new Error('no stdout')
-  await once(child.stdout, 'data')
+  const [said] = await once(child.stdout, 'data')
   const exited = once(child, 'exit')
+  if (String(said) !== 'held') {
+    child.stdin?.write('end')
+    await exited
+    throw new Error(String(said))
+  }
   return {
     async end() {
       child.stdin?.write('end')
@@ -52,6 +80,8 @@ const tryFlock = (path: string, mode: string): number | null =>
   spawnSync('flock', [mode, '-n', path, 'true'], { stdio: 'ignore' }).status
 
 spec('lock of a container', (it) => {
+  it.before(() => void builtShim())
+
   it('is flock(2) on a file of the state directory, which other programs see', async () => {
     const stateDir = tempDir('lock')
     const lock = await lockSandbox(stateDir, 'c1', LONG, false)
@@ -168,5 +198,32 @@ spec('lock of a container', (it) => {
     assert.is(tryFlock(join(stateDir, 'locks'), '--exclusive'), 1)
     lock.release(true)
     assert.is(tryFlock(join(stateDir, 'locks'), '--exclusive'), 0)
+  })
+
+  it('the shim takes it, else flock of util-linux, both without a shell; without either the error says so', async () => {
+    const lone = join(tempDir('lone'), 'src')
+    for (const part of ['cni', 'journal'])
+      cpSync(join(ROOT, 'src', part), join(lone, part), { recursive: true })
+    const module = join(lone, 'journal/lock.ts')
+    for (const way of [{ hidden: ['flock', 'sh'] }, { module, hidden: ['sh'] }]) {
+      const stateDir = tempDir('lock')
+      const held = await holder(stateDir, 'c1', way)
+      assert.is(tryFlock(join(stateDir, 'locks/c1'), '--shared'), 1)
+      assert.is(tryFlock(join(stateDir, 'locks'), '--exclusive'), 1)
+      assert.is(tryFlock(join(stateDir, 'locks'), '--shared'), 0)
+      const { code, message } = await rejection(lockSandbox(stateDir, 'c1', 100, false))
+      assert.equal(
+        [code, message.slice(0, 33)],
+        [CniErrorCode.TryAgainLater, 'lock of container c1 not had in 0'],
+      )
+      await held.end()
+      assert.equal(readdirSync(join(stateDir, 'locks')), [])
+    }
+    const refused = await holder(tempDir('lock'), 'c1', { module, hidden: ['flock'] }).then(
+      () => 'it was had',
+      (error) => String(error),
+    )
+    assert.match(refused, /5 no lock of container c1: .*dist\/native\/plexus ENOENT, and .*flock E/)
+    assert.match(refused, 'or install util-linux here')
   })
 })

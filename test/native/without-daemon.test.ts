@@ -1,4 +1,5 @@
-import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { type StdioOptions, spawnSync } from 'node:child_process'
+import { chmodSync, closeSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
@@ -220,6 +221,22 @@ spec('shim: without a daemon', (it) => {
       assert.equal(run.json, parseVersionRequest(conf))
     })
   }
+
+  it('CNI-032 VERSION with a stdin that is never closed is answered all the same', async () => {
+    const run = await testShim().run('VERSION', { conf: '{"cniVersion":"0.4.0"}', isStdinOpen: true })
+    assert.is(run.status, 0)
+    assert.is(run.json?.cniVersion, '0.4.0')
+  })
+
+  it('an answer that cannot be written is no success', async () => {
+    const { executable } = testShim()
+    const full = openSync('/dev/full', 'w')
+    const options = { env: { CNI_COMMAND: 'VERSION' }, stdio: ['ignore', full, 'pipe'] as StdioOptions }
+    const { status, stderr } = spawnSync(executable, options)
+    closeSync(full)
+    assert.is(status, 1)
+    assert.match(String(stderr), 'the answer cannot be written: No space left on device')
+  })
 
   it('an unknown or missing CNI_COMMAND is error 4', async () => {
     const shim = testShim()

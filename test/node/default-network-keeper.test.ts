@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { parseConflist } from '../../src/cni/conflist.ts'
+import type { CniVersion } from '../../src/cni/version.ts'
 import { eventually } from '../rig/daemon.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
@@ -285,6 +286,25 @@ spec('our list in the runtime’s folder', (it) => {
       again.list().plugins.map(({ type }) => type),
       ['plexus', 'istio-cni'],
     )
+  })
+
+  it('it follows the runtime from one version to the next, and stays while nobody tells which that is', async () => {
+    let version: CniVersion | undefined
+    const runtimeVersion = (): CniVersion | undefined => version
+    const kept = keptFolder({ runtimeVersion })
+    kept.put('10-calico.conflist', calico)
+    await soon(() => assert.is(kept.list().cniVersion, '1.0.0'))
+    version = '1.1.0'
+    await soon(() => assert.is(kept.list().cniVersion, '1.1.0'))
+    kept.keeper.close()
+    writeFileSync(kept.path, JSON.stringify({ ...kept.list(), plugins: [{ type: 'plexus' }] }))
+    const again = keptFolder({ folder: kept.folder, pinFile: kept.pinFile })
+    await soon(() => assert.equal(capabilities(again), [ANNOTATIONS, 'portMappings']))
+    assert.is(again.list().cniVersion, '1.1.0')
+    again.keeper.close()
+    version = '1.0.0'
+    const older = keptFolder({ folder: kept.folder, pinFile: kept.pinFile, runtimeVersion })
+    await soon(() => assert.is(older.list().cniVersion, '1.0.0'))
   })
 
   it('when nothing changes it is not touched', async () => {

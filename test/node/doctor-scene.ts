@@ -72,7 +72,7 @@ export async function doctorScene(): Promise<DoctorScene> {
   const port = await freePort()
   const installation = installDaemon(node, {
     conf: {
-      ...{ installConflist: true, conflistDir: confDir, confDir, manifests },
+      ...{ installConflist: true, conflistDir: confDir, confDir, manifests, runtimeCniVersion: '1.0.0' },
       metricsAddress: `127.0.0.1:${port}`,
     },
   })

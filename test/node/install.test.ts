@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
+  appendFileSync,
   chmodSync,
   copyFileSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -15,8 +17,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { builtShim } from '../native/shim.ts'
 import { mountState } from '../plugin/mounted-state.ts'
+import { type Crash, crash } from '../rig/crash.ts'
 import { packageCopy } from '../rig/package-copy.ts'
-import { PLEXUS, type PlexusRun, ROOT, runCli, runPlexus } from '../rig/plexus.ts'
+import { PLEXUS, type PlexusCall, type PlexusRun, ROOT, runCli, runPlexus } from '../rig/plexus.ts'
 import { atEnd, TEST_RUN } from '../rig/teardown.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
@@ -104,10 +107,14 @@ spec('plexus install', (it) => {
     const modeOf = (name: string): number => lstatSync(join(binDir, name)).mode & 0o7777
     assert.equal(['plexus', 'plexus-standalone', 'plexus.shim'].map(modeOf), [0o755, 0o755, 0o600])
     assert.ok(readFileSync(join(binDir, 'plexus-standalone')).equals(readFileSync(standalone)))
+    const text = readFileSync(join(binDir, 'plexus.shim'), 'utf8')
+    const [, installed = ''] = /^installed=(.*)$/m.exec(text) ?? []
+    assert.ok(Math.abs(Date.parse(installed) - Date.now()) < 600_000, installed)
     assert.is(
-      readFileSync(join(binDir, 'plexus.shim'), 'utf8'),
+      text,
       `# Written by "plexus install".
 version=${version}
+installed=${installed}
 socket=${join(dir, 'run/s.sock')}
 stateDir=${stateDir}
 binDirs=/host/bin
@@ -159,24 +166,47 @@ fallback=/host/bin/plexus-standalone
     child.kill('SIGKILL')
   })
 
-  it('killed at any moment it leaves each file whole, and the next run leaves nothing else', async () => {
-    const { dir, binDir, install } = place()
-    const sources = releases(dir)
-    let sawLeftover = false
-    for (let kills = 0; kills < 15; kills++) {
-      const child = startInstalling(binDir, sources)
-      await new Promise((resolve) => child.stdout?.once('data', resolve))
-      await delay(Math.random() * 40)
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGKILL')
-      await ended
-      for (const name of ['plexus', 'plexus-standalone']) assertWhole(join(binDir, name), sources)
-      assert.match(readFileSync(join(binDir, 'plexus.shim'), 'utf8'), /^# Written.*delWait=1\n$/s)
-      sawLeftover ||= readdirSync(binDir).some((name) => name.startsWith('.'))
+  it('killed at each step it leaves each file whole, and the next run leaves nothing else', async () => {
+    const [older, newer] = [packageCopy('1.0.0'), packageCopy('2.0.0')]
+    appendFileSync(older.standalone, '# older\n')
+    // The compile cache is written by the first run: not one of the steps.
+    const [before, other] = [place(), place()]
+    assertGood(await runCli(before.args(), { executable: older.plexus }))
+    assertGood(await runCli(other.args(), { executable: newer.plexus }))
+    const shims = [older, newer].map(({ plexus }) => plexus.replace(/bin\/plexus$/, 'dist/native/plexus'))
+    const standalones = [older, newer].map(({ standalone }) => standalone)
+    const kill = async (effect: number): Promise<Crash> => {
+      const { binDir, args } = place()
+      cpSync(before.binDir, binDir, { recursive: true })
+      const install = (call: PlexusCall): Promise<PlexusRun> =>
+        runCli(args(), { executable: call.executable ?? '', env: call.env ?? {} })
+      const crashed = await crash({ effect, when: 'before' }, install, newer.plexus)
+      const at = (name: string): string => join(binDir, name)
+      assertWhole(at('plexus'), shims)
+      assertWhole(at('plexus-standalone'), standalones)
+      assert.match(
+        readFileSync(at('plexus.shim'), 'utf8'),
+        /^# Written.*\nversion=[12]\.0\.0\n.*fallback=.*\n$/s,
+      )
+      assertGood(await runCli(args(), { executable: newer.plexus }))
+      assert.equal(readdirSync(binDir).sort(), ['bridge', 'plexus', 'plexus-standalone', 'plexus.shim'])
+      assertWhole(at('plexus'), shims.slice(1))
+      assertWhole(at('plexus-standalone'), standalones.slice(1))
+      assert.match(readFileSync(at('plexus.shim'), 'utf8'), 'version=2.0.0')
+      return crashed
     }
-    assert.ok(sawLeftover, 'no kill hit a moment that leaves anything: the test shows nothing')
-    assertGood(await install())
-    assert.equal(readdirSync(binDir).sort(), ['bridge', 'plexus', 'plexus.shim'])
+    let next = 1
+    let effects: readonly string[] = []
+    const work = async (): Promise<void> => {
+      while (effects.length === 0) {
+        const crashed = await kill(next++)
+        if (!crashed.isKilled) effects = crashed.effects
+      }
+    }
+    await Promise.all([work(), work()])
+    const renamed = effects.filter((effect) => effect.startsWith('rename '))
+    assert.is(renamed.length, 3, effects.join('\n'))
+    assert.ok(effects.length > 15, effects.join('\n'))
   })
 
   it('two at once do not disturb each other', async () => {

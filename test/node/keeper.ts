@@ -32,6 +32,7 @@ export interface KeptFolderOptions {
   readonly listFolder?: string
   readonly pinFile?: string
   readonly cniVersion?: CniVersion
+  readonly runtimeVersion?: () => CniVersion | undefined
   readonly isWanted?: () => boolean
 }
 
@@ -52,7 +53,8 @@ export function keptFolder(options: KeptFolderOptions = {}): KeptFolder {
     },
     conflist: {
       folder: listFolder,
-      cniVersion: options.cniVersion ?? '1.0.0',
+      cniVersion: options.cniVersion,
+      runtimeVersion: options.runtimeVersion ?? (() => undefined),
       netConf: {},
       isWanted: options.isWanted ?? (() => true),
     },

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -10,7 +19,7 @@ import { stubNode } from '../plugin/stub-node.ts'
 import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
-import { type PlexusRun, runCli } from '../rig/plexus.ts'
+import { PLEXUS, type PlexusRun, runCli } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
 import { filesBelow, journalFiles, leases } from '../rig/state-files.ts'
 import { stubPlugin } from '../rig/stub.ts'
@@ -24,6 +33,8 @@ interface Scene<Node extends TestNode> extends MultusFolders {
   readonly binDir: string
   readonly shim: string
   replace(...more: readonly string[]): Promise<PlexusRun>
+  /** The same, with another executable. */
+  replaceBy(executable: string): Promise<PlexusRun>
   /** What is there now, to be compared with later. */
   watch(...pods: readonly TestPod[]): Promise<Snapshot>
 }
@@ -39,19 +50,16 @@ function scene<Node extends TestNode>(node: Node, conf: object = {}): Scene<Node
   writeFileSync(join(confDir, '10-cluster.conflist'), JSON.stringify(list))
   const multus = { cniVersion: '0.3.1', name: 'multus-cni-network', type: 'multus-shim', ...conf }
   writeFileSync(join(confDir, '00-multus.conf'), JSON.stringify(multus))
+  const args = [
+    ...['install', '--no-fallback', '--replace-multus', '--bin-dir', binDir, '--conf-dir', confDir],
+    ...['--state-dir', stateDir, '--socket', join(dir, 'run/plexus.sock'), '--del-wait', '0'],
+    ...['--plugin-dir', debianPlugins(), '-o', 'json'],
+    ...['--multus-cache-dir', folders.multusCacheDir, '--cni-cache-dir', folders.cniCacheDir],
+  ]
   return {
     ...{ ...folders, node, binDir, shim: join(binDir, 'plexus') },
-    replace: (...more) =>
-      runCli(
-        [
-          ...['install', '--no-fallback', '--replace-multus', '--bin-dir', binDir, '--conf-dir', confDir],
-          ...['--state-dir', stateDir, '--socket', join(dir, 'run/plexus.sock'), '--del-wait', '0'],
-          ...['--plugin-dir', debianPlugins(), '-o', 'json'],
-          ...['--multus-cache-dir', folders.multusCacheDir, '--cni-cache-dir', folders.cniCacheDir],
-          ...more,
-        ],
-        { inNetns: node.host },
-      ),
+    replace: (...more) => runCli([...args, ...more], { inNetns: node.host }),
+    replaceBy: (executable) => runCli(args, { inNetns: node.host, executable }),
     watch: (...pods) =>
       snapshot({
         netns: [node.host, ...pods.map(({ netns }) => netns)],
@@ -262,6 +270,54 @@ spec('plexus install --replace-multus', (it) => {
     assert.match(run.stderr, 'mountPropagation HostToContainer')
     assert.equal(journalFiles(node.stateDir), [])
     assert.ok(existsSync(join(node.confDir, '00-multus.conf')))
+  })
+
+  it('in a container a pod whose namespace is seen only as a plain file, or as a process, is left for another run', async () => {
+    const node = await stubNode()
+    const { replace, replaceBy, ...folders } = scene(node)
+    const [seen, hidden, ofProcess] = [
+      await node.pod({ name: 'seen' }),
+      await node.pod({ name: 'hidden' }),
+      await node.pod({ name: 'of-process' }),
+    ]
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const networks = [{ name: 'cluster-net', config }]
+    const netnsOfProcess = `/proc/${process.pid}/ns/net`
+    for (const pod of [seen, hidden, ofProcess])
+      await attachAsMultus(node, pod, networks, { ...folders, path: [node.binDir] })
+    for (const folder of [folders.multusCacheDir, folders.cniCacheDir]) {
+      const results = join(folder, 'results')
+      for (const name of readdirSync(results).filter((name) => name.includes(ofProcess.containerId))) {
+        const text = readFileSync(join(results, name), 'utf8')
+        writeFileSync(join(results, name), text.replaceAll(ofProcess.netns.path, netnsOfProcess))
+      }
+    }
+    const inContainer = join(tempDir('in-container'), 'plexus')
+    const script = `#!/bin/sh
+export KUBERNETES_SERVICE_HOST=10.96.0.1
+exec unshare --mount --pid --fork --kill-child --mount-proc \\
+  sh -c 'mount --bind /dev/null ${hidden.netns.path}; exec "$@"' sh ${PLEXUS} "$@"
+`
+    writeFileSync(inContainer, script, { mode: 0o755 })
+    const away = `${folders.multusCacheDir}.away`
+    renameSync(folders.multusCacheDir, away)
+    const elsewhere = await replaceBy(inContainer)
+    renameSync(away, folders.multusCacheDir)
+    assert.is(elsewhere.status, 1)
+    assert.match(
+      elsewhere.stderr,
+      `the pods of Multus cannot be seen: ${folders.multusCacheDir} is not there`,
+    )
+    const run = await replaceBy(inContainer)
+    const { adopted, left } = reportOf(run, 1)
+    assert.equal(adopted, ['default/seen'])
+    assert.equal(
+      left.map(({ containerId }) => containerId).sort(),
+      [hidden, ofProcess].map(({ containerId }) => containerId).sort(),
+    )
+    assert.match(run.stdout, `its namespace ${hidden.netns.path} cannot be seen in here; mount the host's`)
+    assert.match(run.stdout, `its namespace ${netnsOfProcess} is of a process that is not seen in here`)
+    assert.equal([...reportOf(await replace()).adopted].sort(), ['default/hidden', 'default/of-process'])
   })
 
   it('pods that the runtime has attached to the default network alone are adopted from its own cache', async () => {

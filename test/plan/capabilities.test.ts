@@ -58,6 +58,19 @@ spec('capabilities', (it) => {
     })
   }
 
+  for (const type of ['ovn-k8s-cni-overlay', 'kube-ovn']) {
+    it(`${type} reads addresses and MAC in the annotation itself, and nothing else`, () => {
+      const nads = { 'telco/a': { cniVersion: '1.0.0', type } }
+      const fixed = { name: 'a', ips: ['10.0.0.5'], mac: '02:00:00:00:00:01' }
+      const { faults, warnings, attachments } = planPod({ pod: pod([fixed]), nads })
+      // The executable is not there, which is all.
+      assert.equal([faults.map(({ code }) => code), warnings], [[CniErrorCode.PluginNotFound], []])
+      assert.is(attachments[1]?.plugins[0]?.runtimeConfig, undefined)
+      const ports = planPod({ pod: pod([{ name: 'a', portMappings: PORTS }]), nads })
+      assert.match(ports.faults[0]?.message ?? '', 'declares the capability "portMappings"')
+    })
+  }
+
   it('CNI-076 a capability that is not literally true is none', () => {
     const config = { cniVersion: '1.0.0', type: 'bridge', capabilities: { ips: false } }
     const { faults } = planPod({ pod: pod([{ name: 'a', ips: ['10.0.0.5'] }]), nads: { 'telco/a': config } })

@@ -56,6 +56,7 @@ spec('list on the node', (it) => {
     }
     const kept = keptOf(list)
     assert.equal(kept, {
+      cniVersion: undefined,
       name: 'mine',
       before: [{ type: 'first', a: 1 }],
       behind: [{ type: 'linkerd-cni' }, { type: 'istio-cni', version: 2 }],

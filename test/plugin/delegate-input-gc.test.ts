@@ -123,6 +123,23 @@ spec('GC', (it) => {
     assertDone(await pod.run('DEL'))
   })
 
+  it("CNI-062 another network of ours on the node: its attachments are not the list's matter, and stay valid for networks that both use", async () => {
+    const node = await gcNode()
+    const [stale, other] = [await node.pod(), await node.pod({ name: 'other' })]
+    const before = await node.watch(stale, other)
+    const otherConf = node.conf({ name: 'other-net' })
+    assertAdded(await stale.run('ADD'))
+    assertAdded(await other.run('ADD', { conf: otherConf }))
+    assertDone(await stale.run('GC', { conf: node.conf({ [VALID]: [] }) }))
+    assert.equal(journalFiles(node.stateDir), [`${other.containerId}/eth0`])
+    const ifNames: Record<string, string> = { primary: 'eth0', alpha: 'net1', beta: 'net2' }
+    assert.is(gcCalls(node).length, 3)
+    for (const { type, stdin } of gcCalls(node))
+      assert.equal(plain(stdin[VALID]), [{ containerID: other.containerId, ifname: ifNames[type] }])
+    assertDone(await other.run('DEL', { conf: otherConf }))
+    await node.assertClean(before)
+  })
+
   it('CNI-063 a list that is none is refused and nothing is deleted', async () => {
     const node = await gcNode()
     const pod = await node.pod()

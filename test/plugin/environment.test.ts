@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { PLEXUS, type PlexusCall, runPlexus } from '../rig/plexus.ts'
+import { eventually } from '../rig/daemon.ts'
+import { PLEXUS, type PlexusCall, runPlexus, startPlexus } from '../rig/plexus.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 import { assertAdded, assertDone, assertRefused, stubNode } from './stub-node.ts'
@@ -268,6 +269,28 @@ spec('VERSION and versions of verbs', (it) => {
       })
     })
   }
+
+  for (const [title, text, version] of [
+    ['is silent', '', '1.1.0'],
+    ['has said all', '{"cniVersion":"0.4.0"}', '0.4.0'],
+  ] as const) {
+    it(`CNI-032 VERSION with a stdin that ${title} and is never closed is answered all the same`, async () => {
+      const run = await runPlexus('VERSION', { conf: text, isStdinOpen: true, timeoutMs: 20_000 })
+      assert.is(run.status, 0)
+      assert.is(run.json?.cniVersion, version)
+    })
+  }
+
+  it('while it waits for its stdin it can be ended', async () => {
+    const running = startPlexus('ADD', { conf: '{', isStdinOpen: true, timeoutMs: 40_000 })
+    // It is in read(2) of descriptor 0, by the numbers of x86 or ARM.
+    await eventually(
+      () => assert.match(readFileSync(`/proc/${running.pid}/syscall`, 'utf8'), /^(0|63) 0x0 /),
+      20_000,
+    )
+    running.kill('SIGTERM')
+    assert.is((await running.finished).signal, 'SIGTERM')
+  })
 
   it('CNI-035 a verb that the version does not have is code 1', async () => {
     for (const [verb, cniVersion, since] of [

@@ -85,6 +85,18 @@ spec('a caller with odd standard streams', (it) => {
 })
 
 spec('a caller with an odd environment', (it) => {
+  it('a pair of CNI_ARGS that no plugin can be sent fails ADD, and does not keep the pod', async () => {
+    const node = await stubNode()
+    const pod = await node.pod()
+    const before = await node.watch(pod)
+    const args = `${podArgs(pod.manifest, pod.containerId)};A=B=C`
+    assertRefused(await pod.run('ADD', { args }), 4, 'A=B=C')
+    assertDone(await pod.run('DEL', { args }))
+    assert.equal(node.steps(), ['primary DEL eth0'])
+    assert.is(node.calls()[0]?.env.CNI_ARGS, podArgs(pod.manifest, pod.containerId))
+    await node.assertClean(before)
+  })
+
   for (const options of ['--no-such-option', '--require /nonexistent.js']) {
     it(`NODE_OPTIONS=${options} is not ours to obey`, async () => {
       const node = await stubNode()

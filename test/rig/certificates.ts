@@ -13,8 +13,8 @@ export interface KeyPair {
 export interface CertificateAuthority {
   /** PEM file of its certificate. */
   readonly ca: string
-  /** A serving certificate for loopback. */
-  serving(name: string): KeyPair
+  /** A serving certificate for loopback, valid for 30 days unless others are given. */
+  serving(name: string, days?: number): KeyPair
   /** A client certificate: the user's name, and the groups that the API server reads in it. */
   client(user: string, groups?: readonly string[]): KeyPair
 }
@@ -30,21 +30,32 @@ export function certificateAuthority(name = 'test-ca'): CertificateAuthority {
   openssl('req', ...subject, ...newKey, '-keyout', 'ca.key', '-out', 'ca.crt')
   const ca = join(dir, 'ca.crt')
   let count = 0
-  const issue = (subject: string, extensions: string): KeyPair => {
+  const issue = (subject: string, extensions: string, days = 30): KeyPair => {
     count += 1
     const [key, request, cert, conf] = ['key', 'csr', 'crt', 'cnf'].map((end) => `${count}.${end}`)
     writeFileSync(join(dir, conf ?? ''), extensions)
     openssl('req', ...newKey, '-subj', subject, '-keyout', key ?? '', '-out', request ?? '')
-    const sign = ['x509', '-req', '-days', '30', '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial']
+    const sign = [
+      'x509',
+      '-req',
+      '-days',
+      String(days),
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+    ]
     openssl(...sign, '-in', request ?? '', '-extfile', conf ?? '', '-out', cert ?? '')
     return { cert: join(dir, cert ?? ''), key: join(dir, key ?? '') }
   }
   return {
     ca,
-    serving: (commonName) =>
+    serving: (commonName, days) =>
       issue(
         `/CN=${commonName}`,
         'subjectAltName=DNS:localhost,DNS:kubernetes.default.svc,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n',
+        days,
       ),
     client: (user, groups = []) =>
       issue(`${groups.map((group) => `/O=${group}`).join('')}/CN=${user}`, 'extendedKeyUsage=clientAuth\n'),

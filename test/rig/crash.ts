@@ -27,11 +27,13 @@ let reports = 0
  * a pipe or socket, or starts or signals a process. What Plexus started is not killed.
  *
  * @param point `undefined` only lists the effects.
+ * @param program The executable that is run; its compile cache has to be there already.
  * @throws When the machine does not let a process be traced.
  */
 export async function crash(
   point: KillPoint | undefined,
   run: (call: PlexusCall) => Promise<PlexusRun>,
+  program = PLEXUS,
 ): Promise<Crash> {
   folder ??= tempDir('crash')
   reports += 1
@@ -39,7 +41,7 @@ export async function crash(
   const ended = await run({
     executable: compileFixture('crash/kill-at.c'),
     env: {
-      PLEXUS_KILL_RUN: PLEXUS,
+      PLEXUS_KILL_RUN: program,
       PLEXUS_KILL_AT: `${point?.effect ?? 0}:${point?.when ?? 'after'}`,
       PLEXUS_KILL_REPORT: report,
     },

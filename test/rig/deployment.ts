@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { parse, parseAllDocuments } from 'yaml'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { parse, parseAllDocuments, stringify } from 'yaml'
 import { ROOT } from './plexus.ts'
+import { tempDir } from './temp-dir.ts'
 
 /** An object of the manifests in `deploy/`. */
 export interface DeployedObject {
@@ -41,6 +42,11 @@ const KINDS = ['kustomize.config.k8s.io/v1beta1 Kustomization', 'kustomize.confi
  * folder out.
  */
 export function deployedObjects(folder = 'deploy'): DeployedObject[] {
+  return gatherObjects(folder, [])
+}
+
+/** A component patches what the one that names it has gathered before. */
+function gatherObjects(folder: string, gathered: readonly DeployedObject[]): DeployedObject[] {
   const dir = resolve(ROOT, folder)
   const kustomization = parse(read(dir, 'kustomization.yaml')) as Kustomization
   const { apiVersion, kind, resources = [], components = [], patches = [], ...more } = kustomization
@@ -49,11 +55,13 @@ export function deployedObjects(folder = 'deploy'): DeployedObject[] {
   const files = readdirSync(dir).filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml')
   const forgotten = files.filter((name) => !resources.includes(name))
   if (forgotten.length > 0) throw new Error(`${dir}: the kustomization leaves out ${forgotten.join(', ')}`)
-  const objects = [...resources, ...components].flatMap((resource) =>
+  const own = resources.flatMap((resource) =>
     resource.endsWith('.yaml')
       ? parseAllDocuments(read(dir, resource)).map((document) => document.toJS() as DeployedObject)
       : deployedObjects(join(dir, resource)),
   )
+  let objects = [...gathered, ...own]
+  for (const component of components) objects = gatherObjects(join(dir, component), objects)
   for (const { target, patch } of patches) {
     const [object, ...others] = objects.filter(
       ({ kind: its, metadata }) => its === target.kind && metadata.name === target.name,
@@ -65,6 +73,20 @@ export function deployedObjects(folder = 'deploy'): DeployedObject[] {
   return objects
 }
 
+/** A folder of one's own: an overlay of ours with a component. */
+export function withComponent(overlay: string, component: string): string {
+  const folder = tempDir('overlay')
+  const at = (path: string): string => relative(folder, join(ROOT, path))
+  const text = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: [at(overlay)],
+    components: [at(component)],
+  }
+  writeFileSync(join(folder, 'kustomization.yaml'), stringify(text))
+  return folder
+}
+
 /** The folders of `deploy/overlays`. */
 export function overlays(): string[] {
   return readdirSync(join(ROOT, 'deploy/overlays'))
@@ -74,9 +96,10 @@ export function overlays(): string[] {
 
 /**
  * An object as the API server of the tests can know it, which is of 1.20: `maxSurge` of a DaemonSet came with
- * 1.22, and without it a node cannot be told to keep its old pod.
+ * 1.22, and without it a node cannot be told to keep its old pod; `policy/v1` is of 1.21.
  */
 export function asOfTestServer(object: DeployedObject): DeployedObject {
+  if (object.kind === 'PodDisruptionBudget') return { ...object, apiVersion: 'policy/v1beta1' }
   if (object.kind !== 'DaemonSet' || object.spec.updateStrategy.rollingUpdate === undefined) return object
   const rollingUpdate = { maxUnavailable: 1 }
   return { ...object, spec: { ...object.spec, updateStrategy: { type: 'RollingUpdate', rollingUpdate } } }

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { openSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -40,6 +40,10 @@ export interface KubeApiserver {
   start(): Promise<void>
   /** Forgets all history up to now in etcd, so that a watch from before cannot be continued. */
   compact(): Promise<void>
+  /** Puts the state of this moment aside for {@link restore}; ends the API server and starts it again. */
+  backUp(): Promise<void>
+  /** Goes back to the state that was put aside, as after a restore of etcd: versions begin again from there. */
+  restore(): Promise<void>
   /** Ends both and waits for it. */
   close(): Promise<void>
 }
@@ -73,12 +77,9 @@ export async function startKubeApiserver(assets = findAssets()): Promise<KubeApi
   writeFileSync(join(dir, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
   const [clientPort = 0, peerPort = 0, port = 0] = await freePorts(3)
   const etcdUrl = `http://127.0.0.1:${clientPort}`
-  const etcd = startProgram(
-    join(assets, 'etcd'),
-    etcdArgs(etcdUrl, `http://127.0.0.1:${peerPort}`),
-    dir,
-    'etcd',
-  )
+  const startEtcd = (): Program =>
+    startProgram(join(assets, 'etcd'), etcdArgs(etcdUrl, `http://127.0.0.1:${peerPort}`), dir, 'etcd')
+  let etcd = startEtcd()
   let api: Program | undefined
   const server = `https://127.0.0.1:${port}`
   const ca = readFileSync(authority.ca, 'utf8')
@@ -117,6 +118,20 @@ export async function startKubeApiserver(assets = findAssets()): Promise<KubeApi
     (await call('GET', '/apis/k8s.cni.cncf.io/v1/network-attachment-definitions')).status === 200
   await waitFor('the NAD CRD', isServed, api === undefined ? [etcd] : [api, etcd])
 
+  const stop: KubeApiserver['stop'] = async (signal = 'SIGTERM') => {
+    await api?.stop(signal)
+    api = undefined
+  }
+  /** Copies etcd's state while nobody uses it. */
+  const copyState = async (from: string, to: string): Promise<void> => {
+    await stop()
+    await etcd.stop('SIGTERM')
+    rmSync(join(dir, to), { recursive: true, force: true })
+    cpSync(join(dir, from), join(dir, to), { recursive: true })
+    etcd = startEtcd()
+    await start()
+  }
+
   return {
     server,
     port,
@@ -124,10 +139,9 @@ export async function startKubeApiserver(assets = findAssets()): Promise<KubeApi
     call,
     ok,
     start,
-    stop: async (signal = 'SIGTERM') => {
-      await api?.stop(signal)
-      api = undefined
-    },
+    stop,
+    backUp: () => copyState('etcd', 'etcd-backup'),
+    restore: () => copyState('etcd-backup', 'etcd'),
     compact: async () => {
       const post = async (path: string, body: object): Promise<{ header?: { revision: string } }> => {
         const response = await fetch(`${etcdUrl}${path}`, {

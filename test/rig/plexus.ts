@@ -12,6 +12,8 @@ export const PLEXUS = fileURLToPath(new URL('../../bin/plexus', import.meta.url)
 export interface PlexusCall {
   /** stdin: an object is printed as JSON, a text or bytes go as they are, absent is an empty stdin. */
   readonly conf?: object | string | Uint8Array
+  /** stdin is never closed. */
+  readonly isStdinOpen?: boolean
   readonly containerId?: string
   /** CNI_NETNS: a namespace or a path. */
   readonly netns?: Netns | string
@@ -73,7 +75,8 @@ export function startPlexus(command: string | undefined, call: PlexusCall = {}):
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
   child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
   child.stdin.on('error', () => {}) // a plugin may end without reading
-  child.stdin.end(stdinOf(call.conf))
+  if (call.isStdinOpen === true) child.stdin.write(stdinOf(call.conf))
+  else child.stdin.end(stdinOf(call.conf))
   const finished = new Promise<PlexusRun>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (status, signal) => {

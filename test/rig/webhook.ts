@@ -32,7 +32,7 @@ interface AskOptions {
 
 /** Makes a certificate for loopback; into a folder that is there it goes as a new one. */
 export function webhookCertificate(folder = tempDir('certificate')): WebhookCertificate {
-  const into = join(ROOT, 'deploy/webhook/configurations.yaml')
+  const into = join(ROOT, 'deploy/webhook/configurations/webhooks.yaml')
   const args = ['webhook', 'cert', '--host', '127.0.0.1', '--into', into]
   const text = execFileSync(PLEXUS, args, { encoding: 'utf8', timeout: 30_000 })
   const [secret, ...configurations] = parseAllDocuments(text).map(

@@ -26,7 +26,7 @@ async function nodeFor(
 }
 
 spec('callers that are no containerd', (it) => {
-  // The package ocicni of CRI-O: CNI_ARGS in this order, the annotations as runtimeConfig (host ports are CRI-O's own
+  // Source: cri-o/ocicni, pkg/ocicni/ocicni.go (buildCNIRuntimeConf, checkNetwork, GC). CNI_ARGS in this order, the annotations as runtimeConfig (host ports are CRI-O's own
   // work), CHECK right after ADD with the cached result, GC with all pods, STATUS whenever the kubelet asks.
   it("CRI-O's: ADD, CHECK at once, STATUS, GC and DEL", async () => {
     const annotations = { 'k8s.v1.cni.cncf.io/networks': 'data', 'kubernetes.io/config.seen': 'x' }
@@ -71,7 +71,7 @@ spec('callers that are no containerd', (it) => {
     await daemon.stop()
   })
 
-  // The package libnetwork/cni of containers/common: the container's name, which Kubernetes would not allow, and no
+  // Source: containers/common, libnetwork/cni/run.go (getRuntimeConfig). The container's name, which Kubernetes would not allow, and no
   // namespace; an address and a MAC in CNI_ARGS; a list of 0.4.0.
   it("podman's: a name without a namespace is no pod of Kubernetes", async () => {
     const { node, installation, conf } = await nodeFor({
@@ -97,7 +97,7 @@ spec('callers that are no containerd', (it) => {
     await daemon.stop()
   })
 
-  // The isolator network/cni of Apache Mesos: five variables and PATH, no CNI_ARGS; what it knows of the container is
+  // Source: apache/mesos, src/slave/containerizer/mesos/isolators/network/cni/cni.cpp (attach, detach). Five variables and PATH, no CNI_ARGS; what it knows of the container is
   // in the net-conf's `args`; it reads `ip4` of the result. Containers in containers have ids with a dot.
   it("Mesos's: no CNI_ARGS, metadata in the net-conf, a result of 0.2.0", async () => {
     const { node, installation, conf } = await nodeFor({ cniVersion: '0.2.0' })
@@ -120,6 +120,54 @@ spec('callers that are no containerd', (it) => {
     assert.is((added.json?.ip4 as { ip: string } | undefined)?.ip, '10.90.0.2/24')
     assertDone(await pod.run('DEL', call))
     assert.equal(leases(node.leaseDir), [])
+    await daemon.stop()
+  })
+
+  // Source: cloudfoundry/cf-networking-release, src/code.cloudfoundry.org/garden-external-networker, cni/cni_controller.go
+  // and manager/manager.go; the list: cloudfoundry/silk-release, jobs/silk-cni/templates/cni-wrapper-plugin.conflist.erb.
+  // A list of 0.3.1; the handle of Garden as container, `eth0`, an empty CNI_ARGS. Each plugin gets `metadata`, and a
+  // runtimeConfig that it never declared, with keys of Garden's own; DEL has neither. Of the result the first IPv4
+  // address and its interface are read.
+  it("Cloud Foundry's: metadata and an undeclared runtimeConfig at ADD, neither at DEL", async () => {
+    const { node, installation } = await nodeFor({})
+    const { cniVersion: _, name: __, ...bridge } = node.bridge(90, { isDefaultGateway: true })
+    const conf = node.conf({
+      cniVersion: '0.3.1',
+      name: 'cni-wrapper',
+      delegates: [{ cniVersion: '0.3.1', name: 'silk', plugins: [bridge] }],
+    })
+    const daemon = await installation.start()
+    const pod = await node.pod({ name: 'elsewhere' })
+    const metadata = {
+      ...{ app_id: 'd5bbc5ed-886a-44e6-945d-67df1013fa16', space_id: 'space', org_id: 'org' },
+      ...{ policy_group_id: 'd5bbc5ed-886a-44e6-945d-67df1013fa16', ports: '8080,2222' },
+    }
+    const runtimeConfig = {
+      portMappings: [{ host_port: 61012, container_port: 8080 }],
+      netOutRules: [{ networks: [{ start: '10.0.0.0', end: '10.0.0.255' }], log: false }],
+    }
+    const call: PlexusCall = {
+      executable: installation.shim,
+      containerId: 'c0f7a5c3-1f0d-4c52-6d4a-9e3b',
+      args: '',
+      path: [debianPlugins()],
+      conf,
+    }
+    const added = await pod.run('ADD', { ...call, conf: { ...conf, metadata, runtimeConfig } })
+    assert.is(added.status, 0, added.stdout)
+    const { cniVersion, interfaces, ips } = added.json as {
+      cniVersion: string
+      interfaces: { name: string }[]
+      ips: { version: string; address: string; interface: number }[]
+    }
+    assert.is(cniVersion, '0.3.1')
+    const first = ips.find(({ version }) => version === '4')
+    assert.is(first?.address, '10.90.0.2/24')
+    assert.is(interfaces[first?.interface ?? -1]?.name, 'eth0')
+    assertDone(await pod.run('DEL', call))
+    assertDone(await pod.run('DEL', call))
+    assert.equal(leases(node.leaseDir), [])
+    assert.equal(journalFiles(node.stateDir), [])
     await daemon.stop()
   })
 })

@@ -6,7 +6,7 @@ import process from 'node:process'
 import * as assert from 'uvu/assert'
 import { packageVersion } from '../../src/cli/installation.ts'
 import { eventually } from '../rig/daemon.ts'
-import { deployedObject } from '../rig/deployment.ts'
+import { deployedObject, withComponent } from '../rig/deployment.ts'
 import { createEnclosure, type EnclosedProcess, type Enclosure } from '../rig/enclosure.ts'
 import { buildImage, imageName, ownFolders } from '../rig/image.ts'
 import { nad, pod, writeManifests } from '../rig/manifests.ts'
@@ -17,6 +17,8 @@ import { spec } from '../spec.ts'
 
 const OVERLAY = 'deploy/overlays/kubeadm'
 const IMAGE = imageName(packageVersion())
+/** By which a program knows that it is in a pod. */
+const IN_POD = ['--env', 'KUBERNETES_SERVICE_HOST=10.96.0.1']
 /** What ctr gives a container unless it is told not to. */
 const DEFAULT_CAPABILITIES = [
   ...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP'],
@@ -48,6 +50,10 @@ interface ImageNode {
   start(container: string, id?: string): Promise<string>
   /** Runs one to its end; gives what it printed, rejects when it fails. */
   complete(container: string): Promise<string>
+  /** Runs the command line in a container that runs, as `kubectl exec` does. */
+  exec(id: string, ...words: readonly string[]): Promise<string>
+  /** Runs the command line in a container that has the node's root at `/host`, as `kubectl debug` does. */
+  debug(...words: readonly string[]): Promise<string>
   /** Its process, as seen outside. */
   pidOf(id: string): Promise<number>
   log(id: string): string
@@ -56,12 +62,12 @@ interface ImageNode {
   close(): Promise<void>
 }
 
-async function imageNode(archive: string): Promise<ImageNode> {
+async function imageNode(archive: string, folder = OVERLAY): Promise<ImageNode> {
   const host = await createNetns('image')
   await host.exec('ip', ['link', 'set', 'lo', 'up'])
   const enclosure = await createEnclosure(host)
   const dir = tempDir('containerd')
-  const { template } = deployedObject('DaemonSet', OVERLAY).spec
+  const { template } = deployedObject('DaemonSet', folder).spec
   const { initContainers, containers, volumes } = template.spec as Parsed
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }
 
@@ -104,11 +110,12 @@ async function imageNode(archive: string): Promise<ImageNode> {
   for (const { hostPath } of volumes) if (hostPath !== undefined) await run('mkdir', ['-p', hostPath.path])
 
   const mounts = (wanted: readonly Parsed[]): string[] =>
-    wanted.flatMap(({ name, mountPath, readOnly }) => {
+    wanted.flatMap(({ name, mountPath, readOnly, mountPropagation }) => {
       const volume = volumes.find((one: { name: string }) => one.name === name)
       // Nothing of this test asks an API server.
       if (volume.projected !== undefined) return []
-      const options = `rbind:${readOnly === true ? 'ro' : 'rw'}`
+      const slave = mountPropagation === 'HostToContainer' ? ':rslave' : ''
+      const options = `rbind:${readOnly === true ? 'ro' : 'rw'}${slave}`
       return [
         '--mount',
         `type=bind,src=${volume.hostPath?.path ?? config},dst=${mountPath},options=${options}`,
@@ -126,14 +133,25 @@ async function imageNode(archive: string): Promise<ImageNode> {
       ...['--memory-limit', String(Number(mebibytes) * 1024 * 1024)],
       ...['--cgroup', `/${enclosure.cgroup}/${id}`],
       ...(variables as { name: string }[]).flatMap((variable) => ['--env', `${variable.name}=worker-1`]),
+      // The daemon of this test asks no API server.
+      ...(name === 'daemon' ? [] : IN_POD),
       ...mounts(volumeMounts),
       ...[image, id, '/usr/lib/plexus/dist/plexus-standalone', ...args],
     ]
   }
+  let debugged = 0
   return {
     host,
     enclosure,
     run,
+    exec: (id, ...words) => ctr('tasks', 'exec', '--exec-id', `exec-${++debugged}`, id, 'plexus', ...words),
+    debug: (...words) =>
+      ctr(
+        ...['run', '--rm', '--snapshotter', 'native', '--net-host', '--read-only'],
+        ...IN_POD,
+        ...['--mount', 'type=bind,src=/,dst=/host,options=rbind:rw:rslave'],
+        ...[IMAGE, `debug-${++debugged}`, 'plexus', ...words],
+      ),
     async start(name, id = name) {
       await ctr('run', '--detach', '--log-uri', `file://${dir}/${id}.log`, ...command(name, id))
       return id
@@ -323,6 +341,81 @@ spec('the image', (it) => {
     await node.stop(keeper)
     assert.is(await node.stop(next), 0)
     assert.ok(existsSync(join(node.enclosure.root, 'etc/cni/net.d/00-plexus.conflist')))
+    await node.close()
+  })
+
+  it('its commands need nothing that it lacks: it replaces Multus, doctors and uninstalls in containers', async () => {
+    const node = await imageNode(archive, withComponent(OVERLAY, 'deploy/components/replace-multus'))
+    const { run } = node
+    const write = (path: string, value: object): Promise<string> =>
+      run('sh', ['-c', 'cat >"$0"', path], { stdin: JSON.stringify(value) })
+    const listing = (): Promise<string> =>
+      run('sh', ['-c', "find /etc/cni /opt/cni /var/lib/cni -type f -printf '%p %m %s\\n' | sort"])
+    await run('sh', ['-c', 'mkdir -p /etc/cni/net.d /var/lib/cni/multus/results /var/lib/cni/results'])
+    await run('sh', ['-c', `cp ${debianPlugins()}/bridge ${debianPlugins()}/host-local /opt/cni/bin/`])
+    await run('sh', ['-c', '>/opt/cni/bin/multus-shim; chmod 755 /opt/cni/bin/multus-shim'])
+    const network = bridge('cluster-net', 'cluster0', '10.77.1.0/24')
+    await write('/etc/cni/net.d/10-cluster.conf', network)
+    const multus = { cniVersion: '0.3.1', name: 'multus-cni-network', type: 'multus-shim' }
+    await write('/etc/cni/net.d/00-multus.conf', multus)
+    const before = await listing()
+    const call = (command: string, plugin: string, conf: object): Promise<string> => {
+      const words = [`CNI_COMMAND=${command}`, 'CNI_CONTAINERID=old', 'CNI_NETNS=/run/netns/old']
+      const path = ['CNI_IFNAME=eth0', 'CNI_PATH=/opt/cni/bin']
+      return run('env', [...words, ...path, `/opt/cni/bin/${plugin}`], { stdin: JSON.stringify(conf) })
+    }
+    await run('ip', ['netns', 'add', 'old'])
+    const result: unknown = JSON.parse(await call('ADD', 'bridge', network))
+    const base64 = Buffer.from(JSON.stringify(network)).toString('base64')
+    await write('/var/lib/cni/multus/old', [
+      { Conf: network, ConfList: {}, Name: 'cluster-net', Bytes: base64 },
+    ])
+    await write('/var/lib/cni/multus/results/cluster-net-old-eth0', {
+      ...{
+        kind: 'cniCacheV1',
+        containerId: 'old',
+        config: base64,
+        ifName: 'eth0',
+        networkName: 'cluster-net',
+      },
+      ...{ netns: '/run/netns/old', result },
+      cniArgs: [
+        ['K8S_POD_NAMESPACE', 'default'],
+        ['K8S_POD_NAME', 'rich'],
+      ],
+    })
+
+    await node.complete('install')
+    const keeper = await node.start('keep-shim')
+    const said = (words: string): Promise<void> =>
+      eventually(() => assert.match(node.log(keeper), words), 60_000)
+    await said('adopted 1 pods: default/rich')
+    const daemon = await node.start('daemon')
+    await said("Multus's file is now /etc/cni/net.d/00-multus.conf.before-plexus")
+    assert.match(await node.exec(keeper, 'list'), /default\/rich\b.*\blive\b/)
+    const unseen = await node.debug('list', '--state-dir', '/host/var/lib/cni/plexus')
+    assert.match(unseen, /default\/rich\b.*\blive\b/)
+
+    const stale = '/var/lib/cni/plexus/locks/gone'
+    await run('touch', ['-d', '1 hour ago', stale])
+    assert.match(await node.exec(daemon, 'doctor', '--fix'), `Fixed: removed ${stale}`)
+    assert.not.match(await node.exec(daemon, 'doctor'), 'lock-stale')
+
+    const uninstall = ['uninstall', '--root', '/host']
+    const list = JSON.parse(await run('cat', ['/etc/cni/net.d/00-plexus.conflist'])) as Parsed
+    const unfinished = await node.debug(...uninstall).then(String, ({ message }: Error) => message)
+    assert.match(unfinished, 'put back /host/etc/cni/net.d/00-multus.conf')
+    assert.match(unfinished, /default\/rich .* it is not undone yet/)
+    const { plugins, name, cniVersion } = list
+    await call('DEL', 'plexus', { ...plugins[0], name, cniVersion })
+    assert.is(await run('sh', ['-c', 'ls /run/leases/*/10.*; true']), '')
+    for (const id of [daemon, keeper]) assert.is(await node.stop(id), 0)
+    assert.match(await node.debug(...uninstall), 'Plexus is not on this node any more')
+    assert.is(await listing(), before)
+    // Made by the kubelet, for the DaemonSet.
+    for (const folder of ['/var/lib/cni/plexus', '/run/plexus', '/run/k8s.cni.cncf.io'])
+      assert.not.ok(existsSync(join(node.enclosure.root, folder)), folder)
+    await run('ip', ['netns', 'del', 'old'])
     await node.close()
   })
 })

@@ -64,6 +64,12 @@ async function podmanNode(node: TestNode, pluginDir: string): Promise<PodmanNode
     join(node.confDir, '90-plexus.conflist'),
     JSON.stringify({ cniVersion: '0.4.0', name: 'plexus-net', plugins: [plexus] }),
   )
+  const libraries = LIBRARIES.map((folder) => join(root, folder)).join(':')
+  // podman gives it an environment of its own.
+  const conmon = join(dir, 'conmon')
+  writeFileSync(conmon, `#!/bin/sh\nLD_LIBRARY_PATH=${libraries} exec ${root}/usr/bin/conmon "$@"\n`, {
+    mode: 0o755,
+  })
   const config = join(dir, 'containers.conf')
   writeFileSync(
     config,
@@ -75,7 +81,7 @@ cni_plugin_dirs = ["${pluginDir}", "${debianPlugins()}"]
 default_network = "plexus-net"
 [engine]
 cgroup_manager = "cgroupfs"
-conmon_path = ["${root}/usr/bin/conmon"]
+conmon_path = ["${conmon}"]
 events_logger = "file"
 runtime = "runc"
 [containers]
@@ -84,7 +90,7 @@ log_driver = "k8s-file"
   )
   const env = {
     PATH: `${root}/usr/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
-    LD_LIBRARY_PATH: LIBRARIES.map((folder) => join(root, folder)).join(':'),
+    LD_LIBRARY_PATH: libraries,
     CONTAINERS_CONF: config,
     HOME: dir,
   }

@@ -40,6 +40,9 @@ const STYLES: Readonly<Record<string, string>> = {
   'a merged mapping': `base: &base\n  config: |\n${indent(CONFIG, 4)}\nspec:\n  <<: *base\n`,
   'line ends of Windows': `spec:\n  config: |\n${indent(CONFIG, 4)}\n`.replaceAll('\n', '\r\n'),
   'a second document': `kind: X\n---\nspec:\n  config: |\n${indent(CONFIG, 4)}\n`,
+  'JSON after JSON': `{"kind": "X"}\n{\n  "spec": {\n    "config": ${JSON.stringify(CONFIG)}\n  }\n}`,
+  'JSON after a byte order mark': `\ufeff{\n"spec": {"config": ${JSON.stringify(CONFIG)}}}`,
+  'YAML after a byte order mark': `\ufeff# NAD\nspec:\n  config: |\n${indent(CONFIG, 4)}\n`,
   'a manifest in JSON': `{\n  "spec": {\n    "config": ${JSON.stringify(CONFIG)}\n  }\n}`,
 }
 
@@ -86,21 +89,68 @@ spec('places in JSON inside of YAML', (it) => {
   it('a fault has the same place whatever the style, relative to its line', () => {
     for (const [style, text] of Object.entries(STYLES)) {
       const broken = text.replace('10.1.0.0/24', '10.1.0.9/24')
-      const manifest =
-        broken.startsWith('{\n') || broken.startsWith('{spec')
-          ? broken.replace(
-              '{',
-              '{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "a"}, ',
-            )
-          : broken.replace(
-              /^(?=spec:|first:|base:)/m,
-              'apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: a}\n',
-            )
+      const manifest = /^\ufeff?(?:\{"kind": "X"\}\n)?\{(?:\n|spec)/.test(broken)
+        ? broken.replace(
+            /\{(?=\n|spec)/,
+            '{"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition", "metadata": {"name": "a"}, ',
+          )
+        : broken.replace(
+            /^(?=spec:|first:|base:)/m,
+            'apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\nmetadata: {name: a}\n',
+          )
       const { findings } = validateFiles([{ name: 'a.yaml', text: manifest }])
       const finding = findings.find(({ code }) => code === 'subnet-host-bits')
       const source = manifest.split('\n')[(finding?.line ?? 0) - 1]?.slice((finding?.column ?? 1) - 1) ?? ''
       assert.match(source, /^(?:\\?"|\\x22)su(?:b|\\u0062)net/, style)
     }
+  })
+
+  it('a configuration for a runtime has no byte order mark and one value only', () => {
+    const text = '{"cniVersion": "1.0.0", "name": "a", "type": "bridge"}'
+    const found = (name: string, written: string): unknown =>
+      validateFiles([{ name, text: written }]).findings.map(
+        ({ line, column, code, message }) => `${line}:${column} ${code} ${message}`,
+      )
+    assert.equal(found('a.conf', `\ufeff${text}`), [
+      '1:1 json-syntax not JSON: a byte order mark stands before the value',
+    ])
+    assert.equal(found('a.json', `\ufeff${text}`), [])
+    assert.equal(found('a.conf', `${text}\n${text}`), [
+      '2:1 json-syntax not JSON: expected the end, found "{"',
+    ])
+    assert.equal(found('a.json', `${text}\n{"kind": "Pod",}`), [
+      '2:16 json-syntax not JSON: expected a key in double quotes, found "}"',
+    ])
+  })
+
+  it('a stream may have any number of objects', () => {
+    const text = `${'{"kind": "X"}\n'.repeat(150_000)}{"kind": "Pod", "apiVersion": "v1"}`
+    const { findings, checked } = validateFiles([{ name: 'a.json', text }])
+    assert.equal([checked.others, checked.pods, findings[0]?.line], [150_000, 1, 150_001])
+  })
+
+  it('a key that is twice in its object is told, in YAML and in JSON', () => {
+    const found = (name: string, text: string): unknown =>
+      validateFiles([{ name, text }]).findings.map(
+        ({ severity, line, column, message }) => `${severity} ${line}:${column} ${message}`,
+      )
+    assert.equal(
+      found('a.yaml', 'kind: Pod\nmetadata: {name: a}\n"metadata": {name: b}\nspec: {a: 1, a: 2}\n'),
+      ['error 3:1 not YAML: key "metadata" is there twice', 'error 4:14 not YAML: key "a" is there twice'],
+    )
+    assert.equal(
+      found(
+        'a.json',
+        '{"kind": "Pod", "metadata": {"name": "a"},\n"apiVersion": "v1", "metadata": {"name": "b"}}',
+      ),
+      ['warning 2:21 key "metadata" is there twice; the last one counts'],
+    )
+  })
+
+  it('what is nested without end is no stack overflow', () => {
+    const text = `kind: Pod\nspec: ${'['.repeat(20_000)}${']'.repeat(20_000)}\n`
+    const [finding] = validateFiles([{ name: 'a.yaml', text }]).findings
+    assert.is(finding?.message, 'not YAML: nested too deep')
   })
 
   it('places of values in the manifest itself are those of their keys', () => {

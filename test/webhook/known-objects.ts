@@ -39,11 +39,16 @@ export function knownObjects({
 
 /** A request about an object: made, changed from another, or deleted when there is no new one. */
 export function admissionRequest(object: object | undefined, oldObject?: object): AdmissionRequest {
-  const { metadata } = (object ?? oldObject) as { metadata: { namespace?: string } }
+  const { metadata, kind } = (object ?? oldObject) as {
+    metadata: { namespace?: string; name?: string }
+    kind: string
+  }
   return {
     uid: 'u1',
     operation: object === undefined ? 'DELETE' : oldObject === undefined ? 'CREATE' : 'UPDATE',
+    kind,
     namespace: metadata.namespace ?? 'default',
+    name: metadata.name ?? '',
     object: object as JsonObject | undefined,
     oldObject: oldObject as JsonObject | undefined,
   }

@@ -108,6 +108,7 @@ spec('a NAD that pods use', (it) => {
     ['IPAM range', { ...N6, ipam: { type: 'dhcp' } }, { ...N6, ipam: { type: 'example-ipam' } }],
     ['VLAN', { ...N6, type: 'vlan', vlanId: 7 }, { ...N6, type: 'vlan', vlanId: 8 }],
     ['VLAN', { ...N6, type: 'bridge' }, { ...N6, type: 'bridge', vlan: 8 }],
+    ['VLAN', { ...N6, type: 'sriov', vlan_trunk: '2,4' }, { ...N6, type: 'sriov', vlan_trunk: '2-4' }],
     ['IPAM range', N6, { ...N6, ipam: { ...IPAM, range: '10.7.0.0/24' } }],
     ['IPAM range', N6, { ...N6, ipam: { type: 'dhcp' } }],
     ['master', { ...N6, Master: 'bond0' }, { ...N6, Master: 'bond1' }],

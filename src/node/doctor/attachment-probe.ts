@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { isNetns } from '../own-place.ts'
 import type { SandboxRecord } from '../sandbox-records.ts'
 import type { ExaminedNode } from './examined-node.ts'
 import { evidenceOf, type FindingId, type Found, shellWord } from './finding.ts'
@@ -33,7 +34,8 @@ export function attachmentProbe(node: ExaminedNode): Found[] {
       })
   }
   const gone = inState('netns gone')
-  if (isPod && gone.length > 0)
+  const hidden = inState('live').filter(({ meta }) => meta !== undefined && !isNetns(meta.netns))
+  if (isPod && gone.length + hidden.length > 0)
     told.push({
       id: 'partial-view',
       what: 'whether the namespaces of the pods are there cannot be seen from here',
