@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { toCniError } from '../cni/cni-error.ts'
 import { parseNetConf } from '../config/net-conf.ts'
@@ -8,6 +10,7 @@ import { localExecutor } from '../executor/local.ts'
 import { readNetnsId } from '../executor/netns.ts'
 import { type JournalKey, type JournalLookup, openJournalDir } from '../journal/journal.ts'
 import { lockSandbox } from '../journal/lock.ts'
+import { RESULT_FOLDERS } from './result-folders.ts'
 import { placedBinDirs } from './shim-files.ts'
 
 /** A recorded sandbox that is not undone, and why. */
@@ -68,6 +71,7 @@ export async function undoDeadSandboxes(options: DeadSandboxOptions): Promise<vo
         const context = undoContext(options, journal, guard)
         const { faults } = await undoRecorded(context, key, lookup, '', performance.now() + UNDO_TIMEOUT_MS)
         for (const fault of faults) warn(fault.message)
+        if (faults.length === 0) forgetResult(readPlannedMeta(lookup.record.planned), key)
       } finally {
         guard.close()
         lock.release(!journal.knows(key.containerId))
@@ -82,6 +86,13 @@ function isDead(lookup: JournalLookup): lookup is Extract<JournalLookup, { recor
   if (lookup.state === 'absent' || lookup.state === 'newer') return false
   const meta = readPlannedMeta(lookup.record.planned)
   return meta !== undefined && readNetnsId(meta.netns) !== meta.netnsId
+}
+
+/** The runtime's DEL forgets what is filed under another network's name, now that our list is gone. */
+function forgetResult(meta: PlannedMeta | undefined, { containerId, ifName }: JournalKey): void {
+  const file = `${meta?.name}-${containerId}-${ifName}`
+  if (file.includes('/')) return
+  for (const folder of RESULT_FOLDERS) rmSync(join(folder, file), { force: true })
 }
 
 function undoContext(

@@ -28,6 +28,9 @@ export interface PlacedFile {
   readonly action: 'created' | 'replaced' | 'unchanged' | 'removed'
 }
 
+/** What becomes of the files while they are looked after. */
+export type ShimFate = 'kept' | 'uninstalling' | 'uninstalled'
+
 export const SHIM_FILE = 'plexus'
 const CONF_FILE = 'plexus.shim'
 export const STANDALONE_FILE = 'plexus-standalone'
@@ -41,28 +44,33 @@ const FILES: readonly string[] = [CONF_FILE, STANDALONE_FILE, SHIM_FILE]
  * of it) sees in it that its time is over.
  *
  * @param installed Since when these settings hold, where others are replaced by them.
+ * @param fate Asked again and again, since copies take their time: what an uninstall removes meanwhile stays away.
  * @throws {CniError} Io, with what to do; each file is the one of before or the new one then.
  */
-export function placeShimFiles(files: ShimFiles, installed = installationTime(files.binDir)): PlacedFile[] {
+export function placeShimFiles(
+  files: ShimFiles,
+  installed = installationTime(files.binDir),
+  fate: () => ShimFate = () => 'kept',
+): PlacedFile[] {
   const { binDir, conf, shim, standalone } = files
   assertFolder(binDir)
   const at = (name: string): string => join(binDir, name)
   return writing(binDir, () => {
     for (const name of FILES) removeHalfWritten(at(name))
     return [
-      placeFile(at(CONF_FILE), confText(binDir, conf, installed), 0o600),
+      placeFile(at(CONF_FILE), confText(binDir, conf, installed), 0o600, fate),
       ...(standalone === undefined
         ? removeFiles([at(STANDALONE_FILE)])
-        : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755)]),
-      placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755),
+        : [placeFile(at(STANDALONE_FILE), { copyOf: standalone }, 0o755, fate)]),
+      placeFile(at(SHIM_FILE), { copyOf: shim }, 0o755, fate),
     ]
   })
 }
 
 /** Says of settings that are in place that nobody keeps them any more: whoever keeps others may put in his own. */
-export function disownShimConf({ binDir, conf }: ShimFiles): void {
+export function disownShimConf({ binDir, conf }: ShimFiles, fate: () => ShimFate): void {
   if (placedConf(binDir, conf).order !== 'same') return
-  writing(binDir, () => placeFile(join(binDir, CONF_FILE), formatShimConf(conf, ''), 0o600))
+  writing(binDir, () => placeFile(join(binDir, CONF_FILE), formatShimConf(conf, ''), 0o600, fate))
 }
 
 /** The time for what is installed now: later than what is there, also where the clock was set back. */
@@ -129,13 +137,20 @@ function confText(binDir: string, conf: ShimConf, installed: string): string {
   return present === same ? same : formatShimConf(conf, installed)
 }
 
-function placeFile(path: string, content: FileContent, mode: number): PlacedFile {
+function placeFile(path: string, content: FileContent, mode: number, fate: () => ShimFate): PlacedFile {
   const present = lstatSync(path, { throwIfNoEntry: false })
   if (present?.isFile() === true && isSame(path, content, mode)) return { path, action: 'unchanged' }
   if (present?.isDirectory() === true) {
     throw new CniError(CniErrorCode.Io, `${path} is a directory`, { hint: 'move it away and install again' })
   }
+  if (fate() !== 'kept') return { path, action: 'unchanged' }
   writeDurably(path, content, mode)
+  const now = fate()
+  // What was there before an uninstall began is needed until its end.
+  if (now === 'uninstalled' || (now === 'uninstalling' && present === undefined)) {
+    rmSync(path, { force: true })
+    return { path, action: 'removed' }
+  }
   return { path, action: present === undefined ? 'created' : 'replaced' }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { toCniError } from '../cni/cni-error.ts'
@@ -7,6 +7,7 @@ import {
   installationTime,
   placedConf,
   placeShimFiles,
+  type ShimFate,
   type ShimFiles,
   shimFilesMark,
 } from './shim-files.ts'
@@ -25,25 +26,42 @@ export interface ShimKeeperOptions {
 
 /**
  * Puts back what somebody removes or changes in the folder of plugins, also when that is replaced or its link leads
- * elsewhere, until it is told to stop. Not while the node is uninstalled, and not what another release has put there, or
- * other settings that were installed later: in a rollout two of them look after the same folder. Who stops says so, and
- * another one puts in what it keeps.
+ * elsewhere, until it is told to stop. Not while the node is uninstalled nor after that, until somebody installs again,
+ * and not what another release has put there, or other settings that were installed later: in a rollout two of them look
+ * after the same folder. Who stops says so, and another one puts in what it keeps.
  */
 export async function keepShimFiles({ files, stateDir, signal, report }: ShimKeeperOptions): Promise<void> {
   const { binDir, conf } = files
   const since = installationTime(binDir)
   let seen: string | undefined
   let said: string | undefined
+  let isUninstalled = false
   const say = (message: string): void => {
     if (message !== said) report(message)
     said = message
   }
-  const isUninstalled = (): boolean => existsSync(join(stateDir, UNINSTALLING_FILE))
+  let hadState = false
+  const fate = (): ShimFate => {
+    if (existsSync(join(stateDir, UNINSTALLING_FILE))) return 'uninstalling'
+    const stat = statSync(stateDir, { throwIfNoEntry: false })
+    // A folder that has been removed since it was mounted here has no link left.
+    const isThere = stat !== undefined && stat.nlink > 0
+    if (isThere) hadState = true
+    return isThere || (stat === undefined && !hadState) ? 'kept' : 'uninstalled'
+  }
   const look = (): void => {
-    if (isUninstalled()) {
+    const now = fate()
+    if (now === 'uninstalling') {
+      isUninstalled = true
       say('Plexus is being uninstalled here: nothing is put back')
       return
     }
+    // The mark goes with the state directory, and this process may outlive it, or begin after that.
+    if ((isUninstalled || now === 'uninstalled') && placedConf(binDir, conf).version === undefined) {
+      say('Plexus has been uninstalled here: nothing is put back until it is installed again')
+      return
+    }
+    isUninstalled = false
     const mark = shimFilesMark(binDir)
     if (mark === seen) return
     const { version, order } = placedConf(binDir, conf, since)
@@ -55,9 +73,14 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
       say(`other settings have been installed in ${binDir} since: they are left alone`)
       return
     }
-    const changed = placeShimFiles(files, since).filter(({ action }) => action !== 'unchanged')
+    const changed = placeShimFiles(files, since, () => (fate() === now ? 'kept' : fate())).filter(
+      ({ action }) => action !== 'unchanged',
+    )
+    // An uninstall came between: the next look says so.
+    if (fate() !== now) return
     said = undefined
     if (changed.length === 0) {
+      if (seen === undefined) report(`the shim is in place in ${binDir}, and is kept there`)
       // They were as they should be when the mark was taken; after a change somebody may have been faster.
       seen = mark
       return
@@ -79,6 +102,6 @@ export async function keepShimFiles({ files, stateDir, signal, report }: ShimKee
     await delay(LOOK_INTERVAL_MS, undefined, { signal, ref: true }).catch(() => undefined)
   }
   attempt(() => {
-    if (!isUninstalled()) disownShimConf(files)
+    if (fate() === 'kept') disownShimConf(files, fate)
   })
 }

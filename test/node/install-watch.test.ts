@@ -1,20 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
+import process from 'node:process'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { placeShimFiles, type ShimFate } from '../../src/node/shim-files.ts'
 import { builtShim } from '../native/shim.ts'
 import { eventually } from '../rig/daemon.ts'
 import { packageCopy } from '../rig/package-copy.ts'
@@ -146,8 +151,57 @@ spec('plexus install --watch', (it) => {
     for (const name of ['plexus', 'plexus.shim', 'plexus-standalone']) rmSync(join(binDir, name))
     await eventually(() => assert.match(said(), 'being uninstalled here'), PUT_BACK_MS)
     assert.equal(readdirSync(binDir), [])
+    // The end of an uninstall, which a pod that is about to end has to outlive without undoing it.
     rmSync(stateDir, { recursive: true })
+    await eventually(() => assert.match(said(), 'has been uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), [])
+    assert.is((await runCli([...args, '--no-fallback'])).status, 0)
+    await eventually(() => {
+      rmSync(shim, { force: true })
+      assert.match(said(), `put back: ${shim}\n`)
+    }, PUT_BACK_MS)
     await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
     assert.is(await stopped(child), 0)
+  })
+
+  it('that begins when an uninstall has removed the folder of state from under it leaves the node as it is', async () => {
+    const dir = tempDir('watch')
+    const [binDir, stateDir] = [join(dir, 'bin'), join(dir, 'state')]
+    mkdirSync(binDir)
+    mkdirSync(stateDir)
+    // As a mount of a container does, it leads to the folder and not to its name.
+    const mount = openSync(stateDir, 'r')
+    rmdirSync(stateDir)
+    const folders = ['--bin-dir', binDir, '--state-dir', `/proc/${process.pid}/fd/${mount}`]
+    const { child, said } = startWatch(PLEXUS, ['install', '--no-fallback', ...folders])
+    await eventually(() => assert.match(said(), 'has been uninstalled here'), PUT_BACK_MS)
+    assert.equal(readdirSync(binDir), [])
+    assert.is(await stopped(child), 0)
+    closeSync(mount)
+  })
+
+  it('an uninstall that overtakes it while it copies wins, and keeps what it still needs', () => {
+    const binDir = tempDir('watch')
+    const shim = builtShim()
+    const conf = {
+      ...{ version: '1', socket: '/run/s', stateDir: '/var/s', binDirs: [binDir] },
+      ...{ addWait: 1, delWait: 1, fallback: undefined },
+    }
+    const place = (...fates: ShimFate[]): string[] => {
+      placeShimFiles(
+        { binDir, conf, shim, standalone: undefined },
+        undefined,
+        () => fates.shift() ?? 'uninstalled',
+      )
+      return readdirSync(binDir).sort()
+    }
+    assert.equal(place(), [])
+    assert.equal(place('kept', 'uninstalled'), [])
+    assert.equal(place('kept', 'uninstalling'), [])
+    assert.equal(place('kept', 'kept', 'kept', 'kept'), ['plexus', 'plexus.shim'])
+    writeFileSync(join(binDir, 'plexus'), 'spoilt')
+    assert.equal(place('kept', 'uninstalling'), ['plexus', 'plexus.shim'])
+    writeFileSync(join(binDir, 'plexus'), 'spoilt')
+    assert.equal(place('kept', 'uninstalled'), ['plexus.shim'])
   })
 })

@@ -33,6 +33,8 @@ export interface ContainerdOptions {
   readonly host: Netns
   readonly binDir: string
   readonly confDir: string
+  /** Makes in the enclosure what the runtime has to find when it starts. */
+  readonly prepare?: (enclosure: Enclosure) => Promise<void>
 }
 
 /** What the kubelet adds to a pod when it asks for a sandbox. */
@@ -64,6 +66,8 @@ export interface Containerd {
   readonly enclosure: Enclosure
   /** What `containerd --version` says. */
   readonly version: string
+  /** Takes in an image from an archive. */
+  importImage(archive: string): Promise<void>
   /** Creates a sandbox; rejects with the runtime's words, which have the plugin's. */
   run(pod: Manifest, options?: SandboxOptions): Promise<Sandbox>
   /** What the runtime says of a condition, `NetworkReady`. */
@@ -95,6 +99,7 @@ export async function startContainerd({
   host,
   binDir,
   confDir,
+  prepare,
 }: ContainerdOptions): Promise<Containerd> {
   const programs = await programsOf(release)
   const dir = tempDir('containerd')
@@ -104,6 +109,7 @@ export async function startContainerd({
   writeFileSync(logFile, '')
   writeFileSync(config, { stable: stableConfig, current: currentConfig }[release](dir, binDir, confDir))
   let enclosure = await createEnclosure(host)
+  await prepare?.(enclosure)
   const env = { PATH: `${programs}:/usr/sbin:/usr/bin:/sbin:/bin` }
   const cri = criClient(socket)
   const log = (): string => readFileSync(logFile, 'utf8')
@@ -120,20 +126,14 @@ export async function startContainerd({
     }
   }
   await start()
+  const importImage = async (archive: string): Promise<void> => {
+    const importing = ['--namespace', 'k8s.io', 'images', 'import', '--snapshotter', 'native']
+    const local = release === 'current' ? ['--local'] : []
+    await enclosure.run(join(programs, 'ctr'), ['--address', socket, ...importing, ...local, archive])
+  }
   const image = join(dir, 'pause.tar')
   await writeImage(image)
-  const importing = [
-    '--address',
-    socket,
-    '--namespace',
-    'k8s.io',
-    'images',
-    'import',
-    '--snapshotter',
-    'native',
-  ]
-  const local = release === 'current' ? ['--local'] : []
-  await enclosure.run(join(programs, 'ctr'), [...importing, ...local, image])
+  await importImage(image)
 
   const remove = async (id: string): Promise<void> => {
     await cri.call('StopPodSandbox', { pod_sandbox_id: id })
@@ -151,6 +151,7 @@ export async function startContainerd({
     version: execFileSync(join(programs, 'containerd'), ['--version'], { encoding: 'utf8' }).trim(),
     log,
     start,
+    importImage,
     async run({ metadata }, { ports = [], attempt = 0 } = {}) {
       const { name, namespace, uid = '', annotations = {} } = metadata
       const request = {
@@ -217,6 +218,7 @@ export async function startContainerd({
       running = undefined
       rmSync(join(dir, 'state'), { recursive: true, force: true })
       enclosure = await createEnclosure(host)
+      await prepare?.(enclosure)
       await start()
     },
     async close() {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { type AddressInfo, connect, type Server, type Socket } from 'node:net'
 import process from 'node:process'
 import { enterNetns } from './netns.ts'
 
@@ -34,9 +35,65 @@ const SENDER = (address: string, port: number): string =>
   const send = () => { while (s.write(block)); }
   s.on('connect', send).on('drain', send).on('error', () => process.exit(1))`
 
+/** A program that listens on a free port of loopback and hands the socket to its parent. */
+const LISTENER = `process.once('disconnect', () => process.exit())
+const server = require('node:net').createServer()
+server.listen(0, '127.0.0.1', () => process.send('listening', server))`
+
 /** A running server. */
 interface Listening {
   close(): void
+}
+
+/** A port of loopback in a network namespace, behind which is one of this process's own. */
+export interface ForwardedPort extends Listening {
+  readonly port: number
+}
+
+/**
+ * Listens in the network namespace of a path and hands each connection on to a port of loopback here, until the end
+ * of the test: a socket stays in the namespace in which it was made, whoever has it.
+ */
+export async function forwardPort(netns: string, to: number): Promise<ForwardedPort> {
+  const child = spawn(...enterNetns(netns, process.execPath, ['-e', LISTENER]), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
+  let handed: Server | undefined
+  child.once('message', (_, handle) => {
+    handed = handle as Server
+    // It would accept connections as well.
+    child.disconnect()
+  })
+  const status = await new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', resolve)
+  })
+  if (handed === undefined) throw new Error(`the listener ended with ${status}`)
+  const server = handed
+  const sockets = new Set<Socket>()
+  server.on('connection', (near: Socket) => {
+    const far = connect(to, '127.0.0.1')
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(one)
+      one.on('error', () => undefined)
+      one.once('close', () => {
+        sockets.delete(one)
+        other.destroy()
+      })
+      one.pipe(other)
+    }
+  })
+  server.unref()
+  return {
+    port: (server.address() as AddressInfo).port,
+    close() {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    },
+  }
 }
 
 /** Answers `here` on a TCP port in the network namespace of a path. */

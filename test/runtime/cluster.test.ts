@@ -6,32 +6,7 @@ import { writeKubeconfig } from '../rig/kubeconfig.ts'
 import { pod } from '../rig/manifests.ts'
 import { journalFiles } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
-import { LATER, RELEASES, runtimeNode } from './scene.ts'
-
-const STATUS = 'k8s.v1.cni.cncf.io/network-status'
-
-/** As the standard has it, with what can be compared to a link. */
-interface StatusEntry {
-  readonly name: string
-  readonly interface: string
-  readonly ips?: readonly string[]
-  readonly mac?: string
-}
-
-/** What `ip -j addr` shows, each interface with its MAC and its addresses but the kernel's own. */
-async function linksOf({ exec }: Sandbox): Promise<string[]> {
-  const links = JSON.parse(await exec('ip', ['-j', 'addr'])) as {
-    ifname: string
-    address: string
-    addr_info: { local: string; scope: string }[]
-  }[]
-  return links
-    .filter(({ ifname }) => ifname !== 'lo')
-    .map(({ ifname, address, addr_info }) => {
-      const ips = addr_info.filter(({ scope }) => scope === 'global').map(({ local }) => local)
-      return `${ifname} ${address} ${ips}`
-    })
-}
+import { LATER, linksOf, RELEASES, runtimeNode, statusLinks } from './scene.ts'
 
 spec('pod sandboxes of a cluster', (it) => {
   let scene: ClusterScene
@@ -61,11 +36,7 @@ spec('pod sandboxes of a cluster', (it) => {
       assert.is(links.length, 3)
       await eventually(async () => {
         const { metadata } = await api.ok('GET', scene.podPath(`live-${release}`))
-        const status = JSON.parse(metadata.annotations?.[STATUS] ?? '[]') as StatusEntry[]
-        assert.equal(
-          status.map((entry) => `${entry.interface} ${entry.mac} ${entry.ips}`),
-          links,
-        )
+        assert.equal(statusLinks(metadata.annotations), links)
       }, 20_000)
 
       const dead = await run('dead')

@@ -8,16 +8,15 @@ import { packageVersion } from '../../src/cli/installation.ts'
 import { eventually } from '../rig/daemon.ts'
 import { deployedObject, withComponent } from '../rig/deployment.ts'
 import { createEnclosure, type EnclosedProcess, type Enclosure } from '../rig/enclosure.ts'
+import { buildImage, imageName, ownFolders } from '../rig/image.ts'
 import { nad, pod, writeManifests } from '../rig/manifests.ts'
 import { createNetns, type Netns } from '../rig/netns.ts'
-import { ROOT } from '../rig/plexus.ts'
 import { debianPlugins } from '../rig/plugin-dirs.ts'
-import { singleFile } from '../rig/single-file.ts'
 import { tempDir } from '../rig/temp-dir.ts'
 import { spec } from '../spec.ts'
 
 const OVERLAY = 'deploy/overlays/kubeadm'
-const IMAGE = `localhost/plexus:${packageVersion()}`
+const IMAGE = imageName(packageVersion())
 /** By which a program knows that it is in a pod. */
 const IN_POD = ['--env', 'KUBERNETES_SERVICE_HOST=10.96.0.1']
 /** What ctr gives a container unless it is told not to. */
@@ -25,24 +24,8 @@ const DEFAULT_CAPABILITIES = [
   ...['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP'],
   ...['SETPCAP', 'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE'],
 ]
-/** `/etc` and `/opt` are the machine's own in an enclosure; these are laid over them, `/opt` from a disk. */
-const OWN_FOLDERS = [
-  'mkdir /run/etc /run/work',
-  'mount -t overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work none /etc',
-  // What is written in memory would count among the container's.
-  'mount --bind "$1" /opt',
-].join(' && ')
-
 // biome-ignore lint/suspicious/noExplicitAny: parts of a DaemonSet and of an image, looked at by tests.
 type Parsed = any
-
-/** Builds the image; the executable in it is built once for all tests. */
-function buildImage(): string {
-  const archive = join(tempDir('image'), 'image.tar')
-  const args = ['scripts/build-image.ts', '--standalone', singleFile(), '--output', archive]
-  execFileSync(process.execPath, args, { cwd: ROOT, stdio: 'pipe', timeout: 300_000 })
-  return archive
-}
 
 /** A file of the archive's OCI layout. */
 function readEntry(archive: string, path: string): Buffer {
@@ -101,7 +84,7 @@ async function imageNode(archive: string, folder = OVERLAY): Promise<ImageNode> 
       ...['[grpc]', `address = "${socket}"`, ''],
     ].join('\n'),
   )
-  await run('sh', ['-c', OWN_FOLDERS, 'sh', tempDir('opt')])
+  await ownFolders(enclosure)
   const logFile = join(dir, 'containerd.log')
   const containerd: EnclosedProcess = await enclosure.start(
     'containerd',

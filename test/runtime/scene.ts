@@ -166,8 +166,33 @@ export async function interfacesOf({ exec }: Pick<Sandbox, 'exec'>): Promise<str
     })
 }
 
-/** Why a sandbox cannot be run; `it runs` when it can. */
-export async function failureOf(running: Promise<Sandbox>): Promise<string> {
+/** What `ip -j addr` shows in a sandbox, `lo` left out: each interface with its MAC and {@link interfacesOf}'s addresses. */
+export async function linksOf({ exec }: Pick<Sandbox, 'exec'>): Promise<string[]> {
+  const links = JSON.parse(await exec('ip', ['-j', 'addr'])) as {
+    ifname: string
+    address: string
+    addr_info: { local: string; scope: string }[]
+  }[]
+  return links
+    .filter(({ ifname }) => ifname !== 'lo')
+    .map(({ ifname, address, addr_info }) => {
+      const ips = addr_info.filter(({ scope }) => scope === 'global').map(({ local }) => local)
+      return `${ifname} ${address} ${ips}`
+    })
+}
+
+/** A pod's network-status in the words of {@link linksOf}. */
+export function statusLinks(annotations: Readonly<Record<string, string>> = {}): string[] {
+  const status = JSON.parse(annotations['k8s.v1.cni.cncf.io/network-status'] ?? '[]') as {
+    interface: string
+    mac?: string
+    ips?: readonly string[]
+  }[]
+  return status.map((entry) => `${entry.interface} ${entry.mac} ${entry.ips}`)
+}
+
+/** Why a sandbox or a pod cannot be run; `it runs` when it can. */
+export async function failureOf(running: Promise<unknown>): Promise<string> {
   try {
     await running
     return 'it runs'

@@ -2,14 +2,13 @@ import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { isAbsolute, join, normalize } from 'node:path'
 import { isJsonObject } from '../../cni/json.ts'
+import { RESULT_FOLDERS } from '../result-folders.ts'
 import { entryAt, namesIn, textOf } from './bounded-reading.ts'
 import type { ExaminedNode } from './examined-node.ts'
 import { evidenceOf, type Found, shellWord } from './finding.ts'
 
 /** Where host-local keeps its leases unless it is told otherwise. */
 const LEASE_FOLDER = '/var/lib/cni/networks'
-/** Where runtimes keep what plugins answered, one file for each attachment. */
-const RESULT_FOLDERS: readonly string[] = ['/var/lib/cni/results', '/var/lib/cni/cache/results']
 const MOST_NETWORKS = 200
 const MOST_LEASES = 20_000
 const MOST_LEASE_BYTES = 512
