@@ -36,7 +36,8 @@ enum {
 enum { MODE_NOW = 0, MODE_AFTER_SUCCESS = 1, MODE_AFTER_END = 2, MODE_WITH = 3, MODE_ORDER = 3 };
 /*
  * Added to it: exits are told when they come; the plugin does nothing without its input and may start up before its
- * turn; it stays on one processor; this is no call yet but lets the plugin of the next one start up.
+ * turn; it stays on one processor, with MODE_WITH on another than the one before it; this is no call yet but lets the
+ * plugin of the next one start up.
  */
 enum { MODE_TELL_AT_ONCE = 4, MODE_START_AHEAD = 8, MODE_KEEP_PROCESSOR = 16, MODE_HOLD = 32, MODE_ALL = 63 };
 

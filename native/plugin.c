@@ -155,18 +155,29 @@ typedef struct {
   char *const *environment;
   Guard guard;
   int ends[3];
-  bool keeps_processor;
-  volatile int error;
+  Place place;
+  volatile int processor, error;
 } Launch;
 
-/* A failure only leaves it free to move. */
-static void stay_on_processor(void) {
+static int next_processor(int processor) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return processor;
+  for (int step = 1; step < CPU_SETSIZE; step++) {
+    int next = (processor + step) % CPU_SETSIZE;
+    if (CPU_ISSET((size_t)next, &allowed)) return next;
+  }
+  return processor;
+}
+
+/* A failure only leaves it free to move: -1. */
+static int stay_on_processor(int other_than) {
   int processor = sched_getcpu();
+  if (processor < 0 || processor >= CPU_SETSIZE) return -1;
+  if (processor == other_than) processor = next_processor(processor);
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (processor < 0 || processor >= CPU_SETSIZE) return;
   CPU_SET((size_t)processor, &set);
-  sched_setaffinity(0, sizeof set, &set);
+  return sched_setaffinity(0, sizeof set, &set) == 0 ? processor : -1;
 }
 
 /* Runs in the child, on its own stack but in our memory: only system calls. */
@@ -174,7 +185,7 @@ static int launch(void *argument) {
   Launch *launch = argument;
   setpgid(0, 0);
   guard_watch(launch->guard, getpid());
-  if (launch->keeps_processor) stay_on_processor();
+  if (launch->place.stays) launch->processor = stay_on_processor(launch->place.other_than);
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(launch->ends[fd], fd) < 0) {
       launch->error = errno;
@@ -192,10 +203,10 @@ static void close_pair(int pair[2]) {
     if (pair[i] >= 0) close(pair[i]);
 }
 
-int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, bool keeps_processor, Started *started) {
+int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, Place place, Started *started) {
   static uint8_t stack[65536] __attribute__((aligned(16)));
   int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
-  Launch call = {.plugin = plugin, .environment = environment, .guard = guard, .keeps_processor = keeps_processor};
+  Launch call = {.plugin = plugin, .environment = environment, .guard = guard, .place = place, .processor = -1};
   if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
     int error = errno;
     close_pair(in), close_pair(out), close_pair(err);
@@ -219,6 +230,6 @@ int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, b
   int ours[] = {in[1], out[0], err[0]};
   for (int i = 0; i < 3; i++) fcntl(ours[i], F_SETFL, fcntl(ours[i], F_GETFL) | O_NONBLOCK);
   if (pidfd >= 0) fcntl(pidfd, F_SETFD, FD_CLOEXEC);
-  *started = (Started){pid, pidfd, in[1], out[0], err[0]};
+  *started = (Started){pid, pidfd, in[1], out[0], err[0], call.processor};
   return 0;
 }

@@ -38,16 +38,22 @@ void free_plugin(Plugin *plugin);
 /* Why a file may not run, NULL when it may: it and every folder on its way must be root's alone. */
 char *trust_fault(const char *resolved);
 
-/* A started plugin. `pidfd` is -1 on kernels without. */
+/* Whether a plugin and its children run on one processor, the one that we are on if it is not `other_than`. */
+typedef struct {
+  bool stays;
+  int other_than;
+} Place;
+
+/* A started plugin. `pidfd` is -1 on kernels without, `processor` where it is free to move. */
 typedef struct {
   pid_t pid;
-  int pidfd, in, out, err;
+  int pidfd, in, out, err, processor;
 } Started;
 
 /*
  * Starts an executable as the leader of a process group, with clean signals, our ends of its pipes
- * non-blocking. `keeps_processor`: it and its children run on the processor that we are on. Returns 0 or an errno.
+ * non-blocking. Returns 0 or an errno.
  */
-int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, bool keeps_processor, Started *started);
+int start_plugin(const Plugin *plugin, char *const environment[], Guard guard, Place place, Started *started);
 
 #endif

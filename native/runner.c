@@ -151,7 +151,10 @@ static int start_process(Runner *runner, Call *call) {
   if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
   Buffer texts = {0};
   char **environment = make_environment(runner, call, &texts);
-  int error = start_plugin(&call->plugin, environment, *runner->guard, (call->exec.mode & MODE_KEEP_PROCESSOR) != 0, &call->process);
+  bool is_beside = (call->exec.mode & MODE_ORDER) == MODE_WITH;
+  Place place = {(call->exec.mode & MODE_KEEP_PROCESSOR) != 0, is_beside ? runner->processor : -1};
+  int error = start_plugin(&call->plugin, environment, *runner->guard, place, &call->process);
+  runner->processor = call->process.processor;
   free(environment);
   buffer_free(&texts);
   return error;
@@ -217,7 +220,7 @@ static void use_held(Runner *runner, Call *call) {
 bool add_call(Runner *runner, Slice fields) {
   if (runner->count >= MAX_CALLS) return false;
   Call *call = allocate(sizeof *call);
-  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1}};
+  *call = (Call){.state = CALL_WAITING, .bytes = allocate(fields.size), .process = {0, -1, -1, -1, -1, -1}};
   if (fields.size > 0) memcpy(call->bytes, fields.at, fields.size);
   bool is_hold = false;
   bool is_good = decode_exec((Slice){call->bytes, fields.size}, &call->exec) && is_plugin_type(call->exec.type);

@@ -117,6 +117,7 @@ void begin_session(Session *session) {
       .search = &session->search,
       .guard = &session->guard,
       .lock = &session->lock,
+      .processor = -1,
       .before_succeeded = true,
       .over = report_exit,
       .context = session,

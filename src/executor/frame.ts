@@ -95,7 +95,7 @@ export const TELL_AT_ONCE = 4
 /** Added to a mode: the plugin does nothing without its input and may start up while the call before it runs. */
 export const START_AHEAD = 8
 
-/** Added to a mode: the plugin and what it starts stay on one processor. */
+/** Added to a mode: the plugin and what it starts stay on one processor, with `withBefore` on another than the call before. */
 export const KEEP_PROCESSOR = 16
 
 /** Added to a mode: no call yet; the plugin is started for the call that comes next, if that has the same environment. */

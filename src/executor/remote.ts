@@ -138,14 +138,16 @@ export function remoteExecutor(
   }
 
   /**
-   * With few ADDs the time counts, with more than processors the work: a plugin that stays on one does less of it. Calls
-   * that run together leave no processor for looking at the end of the one before them.
+   * A known plugin's ADD is short: spread over processors it loses more than it wins. With few ADDs the time counts,
+   * with more than processors the work. Calls that run together leave no processor for looking at the end of the one
+   * before them.
    */
   const manner = ({ command, type }: DelegateCall, index: number, together: number): number => {
     const isKnown = readsInputFirst(type)
-    if (!isCalm()) return isKnown && command === 'ADD' ? KEEP_PROCESSOR : 0
+    const keeping = isKnown && command === 'ADD' ? KEEP_PROCESSOR : 0
+    if (!isCalm()) return keeping
     const telling = index > 0 && together > 1 ? 0 : TELL_AT_ONCE
-    return telling + (isKnown && index > 0 ? START_AHEAD : 0)
+    return keeping + telling + (isKnown && index > 0 ? START_AHEAD : 0)
   }
 
   const ask = <T>(send: () => void, wait: (waiting: Waiting<T>) => void, timeoutMs: number): Promise<T> =>

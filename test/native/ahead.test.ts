@@ -7,6 +7,7 @@ import {
   renameSync,
   writeFileSync,
 } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { ExecMode, HOLD, KEEP_PROCESSOR, START_AHEAD } from '../../src/executor/frame.ts'
@@ -316,6 +317,26 @@ spec('shim: a plugin that stays on its processor', (it) => {
     assert.equal(daemon.faults, [])
     assert.match(lists.join(' '), /(^| )\d+( |$)/)
     assert.ok(lists.includes(allowed(process.pid)))
+  })
+
+  it('takes another one than the plugin that it runs beside', async () => {
+    const shim = testShim()
+    const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
+    const lists: string[] = []
+    const daemon = await fakeDaemon(shim.socket, async (peer) => {
+      peer.send(
+        encodeMessage.exec(execFields({ id: 1, mode: KEEP_PROCESSOR })),
+        encodeMessage.exec(execFields({ id: 2, ifName: 'net1', mode: ExecMode.withBefore + KEEP_PROCESSOR })),
+      )
+      for (const { pid } of await stub.reached(2)) lists.push(allowed(pid))
+      stub.release('gate')
+      await ends(peer, 2)
+      peer.done()
+    })
+    assert.is((await shim.run('ADD')).status, 0)
+    assert.equal(daemon.faults, [])
+    for (const list of lists) assert.match(list, /^\d+$/)
+    assert.is(new Set(lists).size, Math.min(2, availableParallelism()))
   })
 })
 
