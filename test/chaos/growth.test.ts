@@ -24,8 +24,7 @@ spec('memory of the daemon over many requests', (it) => {
     }
     const { shim: executable, start } = installDaemon(node, { shim: { addWait: '10', delWait: '2' } })
     const preload = join(ROOT, 'test/fixtures/memory/tell-heap.cjs')
-    // Garbage waits in a young generation that grows with the load: one of a fixed size shows what stays.
-    const options = `NODE_OPTIONS=--max-semi-space-size=4 --require=${preload}`
+    const options = `NODE_OPTIONS=--require=${preload}`
     const daemon = await start({ wrap: ['env', options] })
     const pods = await Promise.all(
       Array.from({ length: AT_ONCE }, (_, number) =>
