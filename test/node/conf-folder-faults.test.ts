@@ -24,7 +24,13 @@ const [module, confDir, pinFile] = process.argv.slice(1)
 const { keepDefaultNetwork } = await import(module)
 keepDefaultNetwork({
   search: { confDir, pinFile, changed: () => {} },
-  conflist: { folder: confDir, cniVersion: '1.0.0', netConf: {}, isWanted: () => true },
+  conflist: {
+    folder: confDir,
+    cniVersion: '1.0.0',
+    runtimeVersion: () => undefined,
+    netConf: {},
+    isWanted: () => true,
+  },
   report: (level, message) => process.stdout.write(message + '\\n'),
 })
 process.stdin.resume().on('end', () => process.exit())`
