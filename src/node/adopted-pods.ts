@@ -1,20 +1,23 @@
-import { readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, parseJson } from '../cni/json.ts'
 import { type Journal, type JournalKey, openJournalDir } from '../journal/journal.ts'
 import { writeDurably } from './durable-file.ts'
+import { namesIn } from './foreign-pods.ts'
 
 /** A pod of another meta-plugin that we have taken over, and the files in which that remembers it. */
 export interface AdoptedPod extends JournalKey {
   readonly files: readonly string[]
 }
 
-/** Where they are remembered, below the state directory. */
-export const ADOPTED_FILE = 'adopted.json'
+/** Folder below the state directory in which they are remembered, a file each: two installers do not meet. */
+export const ADOPTED_FOLDER = 'adopted'
 
-/** Adds pods to those that are remembered. */
-export function rememberAdopted(stateDir: string, pods: readonly AdoptedPod[]): void {
-  if (pods.length > 0) write(stateDir, [...read(stateDir), ...pods])
+/** Remembers a pod that has a record in the journal. */
+export function rememberAdopted(stateDir: string, pod: AdoptedPod): void {
+  const folder = join(stateDir, ADOPTED_FOLDER)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  writeDurably(join(folder, `${pod.containerId}-${pod.ifName}.json`), `${JSON.stringify(pod)}\n`, 0o600)
 }
 
 /**
@@ -24,14 +27,14 @@ export function rememberAdopted(stateDir: string, pods: readonly AdoptedPod[]): 
  * @param root Where the node's root is seen.
  */
 export function sweepAdopted(stateDir: string, root = '/'): void {
+  const folder = join(stateDir, ADOPTED_FOLDER)
   const journal = openJournalDir(stateDir)
-  const pods = read(stateDir)
-  const left = pods.filter((pod) => mayBeRecorded(journal, pod))
-  if (left.length === pods.length) return
-  for (const pod of pods) {
-    if (!left.includes(pod)) for (const file of pod.files) rmSync(join(root, file), { force: true })
+  for (const name of namesIn(folder).filter((name) => name.endsWith('.json'))) {
+    const pod = parseJson(readFileSync(join(folder, name), 'utf8'), name)
+    if (!isAdoptedPod(pod) || mayBeRecorded(journal, pod)) continue
+    for (const file of pod.files) rmSync(join(root, file), { force: true })
+    rmSync(join(folder, name), { force: true })
   }
-  write(stateDir, left)
 }
 
 /** What cannot be read keeps its pod, and holds up no other. */
@@ -42,23 +45,6 @@ function mayBeRecorded(journal: Journal, pod: AdoptedPod): boolean {
     // Whoever needs the record, as its DEL or the uninstall, says what is wrong with it.
     return true
   }
-}
-
-function write(stateDir: string, pods: readonly AdoptedPod[]): void {
-  const distinct = new Map(pods.map((pod) => [`${pod.containerId}/${pod.ifName}`, pod]))
-  writeDurably(join(stateDir, ADOPTED_FILE), `${JSON.stringify([...distinct.values()])}\n`, 0o600)
-}
-
-function read(stateDir: string): AdoptedPod[] {
-  let text: string
-  try {
-    text = readFileSync(join(stateDir, ADOPTED_FILE), 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  }
-  const pods = parseJson(text, ADOPTED_FILE)
-  return Array.isArray(pods) ? pods.filter(isAdoptedPod) : []
 }
 
 function isAdoptedPod(value: unknown): value is AdoptedPod {

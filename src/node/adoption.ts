@@ -18,7 +18,7 @@ import { type Journal, type JournalKey, openJournalDir } from '../journal/journa
 import { lockSandbox } from '../journal/lock.ts'
 import { toNetworkStatus } from '../network/network-status.ts'
 import { adopt } from '../plan/adoption.ts'
-import { type AdoptedPod, rememberAdopted, sweepAdopted } from './adopted-pods.ts'
+import { rememberAdopted, sweepAdopted } from './adopted-pods.ts'
 import { type ForeignPod, findOfMultus, findOfRuntime, namesIn } from './foreign-pods.ts'
 import { isNetns, isOnHost, seesNodeProcesses } from './own-place.ts'
 
@@ -172,8 +172,7 @@ async function record(
     await open.sync()
     // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is whole,
     // since no run looks at a whole one again.
-    const adopted: AdoptedPod = { ...key, files }
-    if (files.length > 0) rememberAdopted(stateDir, [adopted])
+    if (files.length > 0) rememberAdopted(stateDir, { ...key, files })
     open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
     const mark = open.closeToMark()
     // Its network-status is Multus's, and true.

@@ -7,7 +7,7 @@ import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject, toJsonObject } from '../cni/json.ts'
 import { lockAllSandboxes } from '../journal/lock.ts'
 import { NODE_CONFLIST_FILE } from '../plan/node-conflist.ts'
-import { ADOPTED_FILE, sweepAdopted } from './adopted-pods.ts'
+import { ADOPTED_FOLDER, sweepAdopted } from './adopted-pods.ts'
 import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
@@ -65,7 +65,7 @@ export const STATE_ENTRIES: readonly string[] = [
   'nads',
   'locks',
   'default-network.json',
-  ADOPTED_FILE,
+  ADOPTED_FOLDER,
   WRITTEN_CONFIG_FILE,
   '.writable',
   UNINSTALLING_FILE,
