@@ -88,7 +88,7 @@ export function validatePods(
   function fromAnnotation(annotation: string, fallback: string, isDefault: boolean): Draft[] {
     const text = annotations[annotation]
     if (text === undefined) return []
-    const { reported, findings } = inspectSelection(text, fallback)
+    const { reported, findings } = inspectSelection(text, { annotation, namespace: fallback })
     const path = [...template.metadata, 'annotations', annotation]
     const inText = report.intoText(path, text)
     const tell = (code: FindingCode, { subject, message, offset }: SelectionFinding): void =>
@@ -121,7 +121,8 @@ export function validatePods(
   function fromMachine(): Draft[] {
     return machineNetworks(object, template).flatMap(
       ({ networkName, isDefault, mac, path, interfacePath }) => {
-        const { reported, findings } = inspectSelection(networkName, namespace)
+        const annotation = isDefault ? DEFAULT_NETWORK_ANNOTATION : NETWORKS_ANNOTATION
+        const { reported, findings } = inspectSelection(networkName, { annotation, namespace })
         for (const { message } of findings.faults) report.add('selection-fault', path, message)
         if (findings.faults.length > 0) return []
         return reported.slice(0, 1).map(({ element }) => ({
