@@ -13,6 +13,7 @@ export const FINDING_CODES = {
   'duplicate-object': 'error',
   'object-metadata': 'error',
   'kind-near-miss': 'error',
+  'config-misplaced': 'error',
   'config-not-text': 'error',
   'config-syntax': 'error',
   'config-structure': 'error',

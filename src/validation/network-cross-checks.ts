@@ -1,4 +1,5 @@
 import { networkOf } from '../cni/address.ts'
+import type { JsonObject } from '../cni/json.ts'
 import { resourceName } from '../network/nad.ts'
 import { doOverlap } from './address-range.ts'
 import type { KnownNetwork } from './network-validation.ts'
@@ -6,7 +7,7 @@ import { mtuOf, numberOf, type PluginView, textOf } from './plugin-view.ts'
 import type { PodNetworks } from './pod-validation.ts'
 
 /**
- * Checks networks against each other; each finding is at the later one.
+ * Checks networks against each other; a finding that is about both is at the later one.
  *
  * @param pods Who uses them: networks of one pod must not overlap, wherever they are.
  */
@@ -16,7 +17,8 @@ export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly 
     const others = traits.slice(0, index).filter((other) => doMeet(its.network, other.network))
     checkStores(its, others)
     checkOverlaps(its, others, pods)
-    checkBridges(its, others)
+    const met = traits.filter((other) => other !== its && doMeet(its.network, other.network))
+    checkBridges(its, met)
     checkParent(its, traits)
   }
   checkFixedAddresses(networks, pods)
@@ -45,35 +47,37 @@ interface BridgeTraits {
   readonly name: string
   /** In words: `VLAN 100`, `no VLAN`. */
   readonly vlan: string
-  /** Whether its ports are out of the bridge's own VLAN, and so apart from those of other VLANs. */
-  readonly isApart: boolean
+  /** Whether frames of its pods are in the bridge's default VLAN. */
+  readonly speaksDefault: boolean
+  /** Whether its pods, which are in another VLAN, receive those frames too. */
+  readonly hearsDefault: boolean
 }
 
-const NO_VLAN = 'no VLAN'
+/** The VLAN of a bridge's ports that have no other. */
+const DEFAULT_VLAN = 1
 
 function toTraits(network: KnownNetwork): Traits[] {
   const [view] = network.plugins
   if (view === undefined) return []
   const { conf, type } = view
-  const vlan = vlanText(view)
-  const bridge =
-    type === 'bridge'
-      ? {
-          name: textOf(conf, 'bridge') ?? 'cni0',
-          vlan,
-          isApart: conf.preserveDefaultVlan === false && vlan !== NO_VLAN,
-        }
-      : undefined
+  const bridge = type === 'bridge' ? bridgeTraits(conf) : undefined
   const isRouted = type === 'ptp' || conf.isGateway === true || conf.isDefaultGateway === true
   return [
     { network, view, segment: segmentOf(network, view), store: storeOf(network, view), bridge, isRouted },
   ]
 }
 
-function vlanText({ conf }: PluginView): string {
-  if (Array.isArray(conf.vlanTrunk) && conf.vlanTrunk.length > 0) return 'a VLAN trunk'
+function bridgeTraits(conf: JsonObject): BridgeTraits {
+  const isTrunk = Array.isArray(conf.vlanTrunk) && conf.vlanTrunk.length > 0
   const vlan = numberOf(conf, 'vlan') ?? 0
-  return vlan === 0 ? NO_VLAN : `VLAN ${vlan}`
+  const isOther = vlan !== 0 && vlan !== DEFAULT_VLAN
+  const isKept = conf.preserveDefaultVlan !== false
+  return {
+    name: textOf(conf, 'bridge') ?? 'cni0',
+    vlan: isTrunk ? 'a VLAN trunk' : vlan === 0 ? 'no VLAN' : `VLAN ${vlan}`,
+    speaksDefault: isTrunk ? isKept : !isOther,
+    hearsDefault: isOther && isKept,
+  }
 }
 
 function segmentOf({ nad }: KnownNetwork, { type, conf }: PluginView): string | undefined {
@@ -110,12 +114,23 @@ function storeOf({ conflist }: KnownNetwork, { ipamType, ipam }: PluginView): st
   return ipamType === 'whereabouts' && isCommon ? 'whereabouts' : undefined
 }
 
-function checkStores({ network, view, store }: Traits, others: readonly Traits[]): void {
-  const other = others.find((candidate) => candidate.store === store)?.network
+function checkStores(own: Traits, others: readonly Traits[]): void {
+  const { network, view, store } = own
+  // One network written down for several namespaces must share its addresses.
+  const isSame = ({ segment, view: { pools } }: Traits): boolean =>
+    segment === own.segment && poolsText(pools) === poolsText(view.pools)
+  const other = others.find((candidate) => candidate.store === store && !isSame(candidate))?.network
   if (store === undefined || view.ipamType !== 'host-local' || other === undefined) return
   const message = `host-local keeps its addresses in ${store}, as ${other.title} does: both have the name "${network.conflist?.name}"`
   const hint = 'give each configuration a "name" of its own'
   network.report.add('shared-address-store', [...view.path, 'ipam'], message, hint)
+}
+
+function poolsText(pools: PluginView['pools']): string {
+  return pools
+    .map(({ subnet, given }) => `${subnet.text} ${given.text}`)
+    .sort()
+    .join()
 }
 
 function checkOverlaps(its: Traits, others: readonly Traits[], pods: readonly PodNetworks[]): void {
@@ -165,20 +180,16 @@ function checkOverlap(its: Traits, other: Traits, pods: readonly PodNetworks[]):
 }
 
 function checkBridges({ network, view, bridge }: Traits, others: readonly Traits[]): void {
-  if (bridge === undefined) return
-  // VLANs on one bridge are there to keep pods apart, and do when no port is in the bridge's own VLAN.
+  if (bridge === undefined || !bridge.hearsDefault) return
   const other = others.find(
-    (candidate) =>
-      candidate.bridge?.name === bridge.name &&
-      candidate.bridge.vlan !== bridge.vlan &&
-      !(bridge.isApart && candidate.bridge.isApart),
+    (candidate) => candidate.bridge?.name === bridge.name && candidate.bridge.speaksDefault,
   )
   if (other?.bridge === undefined) return
   network.report.add(
     'bridge-vlans-differ',
-    [...view.path, 'bridge'],
-    `bridge ${bridge.name} is used with ${bridge.vlan} here and with ${other.bridge.vlan} by ${other.network.title}: their pods are together in the default VLAN of the bridge`,
-    'set "preserveDefaultVlan": false and a VLAN in both, or use another bridge',
+    [...view.path, 'vlan'],
+    `pods of ${bridge.vlan} receive what those of ${other.network.title} (${other.bridge.vlan}) send: their ports stay in the default VLAN of bridge ${bridge.name} too`,
+    'set "preserveDefaultVlan": false',
   )
 }
 

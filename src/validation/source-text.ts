@@ -160,7 +160,10 @@ export function jsonHint(text: string, offset: number): string | undefined {
   const found = text[offset]
   const before = text.slice(0, offset).trimEnd().at(-1)
   if (before === ',' && (found === '}' || found === ']')) return 'remove the comma before the closing bracket'
+  if (found === "'" && /^'\s*[{[]/.test(text.slice(offset))) return 'remove the quotes around the JSON'
   if (found === "'") return 'write double quotes: JSON knows no others'
+  if (found !== undefined && '“”„‘’'.includes(found)) return 'write straight double quotes: "'
+  if (before === undefined && /^-?\s*[A-Za-z]+:\s/.test(text.slice(offset))) return 'write JSON, not YAML'
   if (found === '#' || found === '/') return 'remove the comment: JSON has none'
   if (found === '"' && before !== undefined && !'{[,:'.includes(before))
     return 'write a comma between the two'
