@@ -7,7 +7,7 @@ import { mtuOf, numberOf, type PluginView, textOf } from './plugin-view.ts'
 import type { PodNetworks } from './pod-validation.ts'
 
 /**
- * Checks networks against each other; a finding that is about both is at the later one.
+ * Checks networks against each other; each finding is at the later one.
  *
  * @param pods Who uses them: networks of one pod must not overlap, wherever they are.
  */
@@ -17,8 +17,7 @@ export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly 
     const others = traits.slice(0, index).filter((other) => doMeet(its.network, other.network))
     checkStores(its, others)
     checkOverlaps(its, others, pods)
-    const met = traits.filter((other) => other !== its && doMeet(its.network, other.network))
-    checkBridges(its, met)
+    checkBridges(its, others)
     checkParent(its, traits)
   }
   checkFixedAddresses(networks, pods)
@@ -180,17 +179,21 @@ function checkOverlap(its: Traits, other: Traits, pods: readonly PodNetworks[]):
 }
 
 function checkBridges({ network, view, bridge }: Traits, others: readonly Traits[]): void {
-  if (bridge === undefined || !bridge.hearsDefault) return
-  const other = others.find(
-    (candidate) => candidate.bridge?.name === bridge.name && candidate.bridge.speaksDefault,
-  )
-  if (other?.bridge === undefined) return
-  network.report.add(
-    'bridge-vlans-differ',
-    [...view.path, 'vlan'],
-    `pods of ${bridge.vlan} receive what those of ${other.network.title} (${other.bridge.vlan}) send: their ports stay in the default VLAN of bridge ${bridge.name} too`,
-    'set "preserveDefaultVlan": false',
-  )
+  if (bridge === undefined) return
+  for (const other of others) {
+    if (other.bridge?.name !== bridge.name) continue
+    const isHearer = bridge.hearsDefault && other.bridge.speaksDefault
+    if (!isHearer && !(bridge.speaksDefault && other.bridge.hearsDefault)) continue
+    const [here, there] = [`here (${bridge.vlan})`, `of ${other.network.title} (${other.bridge.vlan})`]
+    const [speaker, hearer] = isHearer ? [there, here] : [here, there]
+    network.report.add(
+      'bridge-vlans-differ',
+      [...view.path, 'bridge'],
+      `what pods ${speaker} send reaches those ${hearer} too, whose ports stay in the default VLAN of bridge ${bridge.name}`,
+      `set "preserveDefaultVlan": false ${isHearer ? 'here' : `in ${other.network.title}`}`,
+    )
+    return
+  }
 }
 
 /** An interface cannot carry more than the bridge, made by another network, that it is over. */

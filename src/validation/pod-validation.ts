@@ -1,7 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
 import { isJsonObject } from '../cni/json.ts'
-import { nearMiss } from '../cni/near-miss.ts'
+import { nearMiss, nearName } from '../cni/near-miss.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
 import type { Labels } from '../network/label-selector.ts'
@@ -301,7 +301,7 @@ function suggestNetwork({ element, add }: PodAttachment, podNamespace: string, {
   const wanted = `${element.namespace}/${element.name}`
   const keys = [...nads.keys()]
   const elsewhere = keys.filter((key) => key.endsWith(`/${element.name}`))
-  const near = nearMiss(
+  const near = nearName(
     element.name,
     keys
       .filter((key) => key.startsWith(`${element.namespace}/`))
