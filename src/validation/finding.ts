@@ -63,6 +63,7 @@ export const FINDING_CODES = {
   'ranges-overlap': 'error',
   'range-families': 'error',
   'gateway-outside-subnet': 'error',
+  'gateway-not-excluded': 'warning',
   'addresses-as-strings': 'error',
   'addresses-missing': 'warning',
   'route-family': 'error',

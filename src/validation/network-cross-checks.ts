@@ -1,4 +1,4 @@
-import { networkOf } from '../cni/address.ts'
+import { bareIp, ipFamily, ipNumber, networkOf } from '../cni/address.ts'
 import type { JsonObject } from '../cni/json.ts'
 import { resourceName } from '../network/nad.ts'
 import { doOverlap } from './address-range.ts'
@@ -21,6 +21,7 @@ export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly 
     checkParent(its, traits)
   }
   checkFixedAddresses(networks, pods)
+  checkAskedAddresses(pods)
 }
 
 /** Networks of two net-conf files are as a rule those of two nodes. */
@@ -229,5 +230,22 @@ function checkFixedAddresses(networks: readonly KnownNetwork[], pods: readonly P
       `address ${fixed.given.text} is every pod's of this network: ${who}`,
       'ask for addresses in the annotations of the pods, by the capability "ips"',
     )
+  }
+}
+
+/** An address that a pod asks for is its own. */
+function checkAskedAddresses(pods: readonly PodNetworks[]): void {
+  const owners = new Map<string, PodNetworks>()
+  for (const pod of pods) {
+    for (const { element, add } of pod.attachments) {
+      for (const [index, ip] of (element.ips ?? []).entries()) {
+        const key = `${element.namespace}/${element.name} IPv${ipFamily(ip)} ${ipNumber(bareIp(ip))}`
+        const owner = owners.get(key) ?? pod
+        owners.set(key, owner)
+        if (owner === pod) continue
+        const message = `${owner.title} asks network ${element.namespace}/${element.name} for ${bareIp(ip)} too`
+        add('address-of-many-pods', ['ips', index], message, 'give each pod an address of its own')
+      }
+    }
   }
 }
