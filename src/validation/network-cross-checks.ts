@@ -20,8 +20,11 @@ export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly 
     checkBridges(its, others)
     checkParent(its, traits)
   }
-  checkFixedAddresses(networks, pods)
-  checkAskedAddresses(pods)
+  // What a Deployment asks for is asked for by its ReplicaSet and the pods of that once more.
+  const titles = new Set(pods.map(({ title }) => title))
+  const makers = pods.filter(({ owner }) => owner === undefined || !titles.has(owner))
+  checkFixedAddresses(networks, makers)
+  checkAskedAddresses(makers)
 }
 
 /** Networks of two net-conf files are as a rule those of two nodes. */

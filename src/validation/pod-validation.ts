@@ -1,6 +1,6 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject } from '../cni/json.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { nearMiss, nearName } from '../cni/near-miss.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
@@ -33,6 +33,8 @@ export interface PodAttachment {
 /** The pods of one object, and what they ask for. */
 export interface PodNetworks {
   readonly title: string
+  /** Title of the object that made this one, as that of a Deployment for its ReplicaSet. */
+  readonly owner: string | undefined
   readonly namespace: string
   /** Pods that run at once. */
   readonly pods: number
@@ -83,7 +85,8 @@ export function validatePods(
   }
   const attachments = withNames(draft, namespace, context)
   for (const attachment of attachments) checkAttachment(attachment, namespace, context)
-  return { title: objectTitle(object), namespace, pods: template.pods, attachments }
+  const title = objectTitle(object)
+  return { title, owner: ownerTitle(manifest, namespace), namespace, pods: template.pods, attachments }
 
   function fromAnnotation(annotation: string, fallback: string, isDefault: boolean): Draft[] {
     const text = annotations[annotation]
@@ -134,6 +137,13 @@ export function validatePods(
       },
     )
   }
+}
+
+function ownerTitle(manifest: JsonObject, namespace: string): string | undefined {
+  const owners = valueAt(manifest, ['metadata', 'ownerReferences'])
+  const owner: unknown = Array.isArray(owners) ? owners[0] : undefined
+  if (!isJsonObject(owner) || typeof owner.kind !== 'string') return undefined
+  return objectTitle({ kind: owner.kind, manifest: { metadata: { name: owner.name, namespace } } })
 }
 
 type Draft = Pick<PodAttachment, 'element' | 'isDefault' | 'add'>
