@@ -16,6 +16,31 @@ export function nearMiss(word: string, known: readonly string[]): string | undef
   return best?.word
 }
 
+/**
+ * The known name that a name most likely stands for, where one that is not known is nothing wrong: names of one
+ * series (`net1` and `net2`, `lan-a` and `lan-b`) stand for themselves.
+ */
+export function nearName(name: string, known: readonly string[]): string | undefined {
+  return nearMiss(
+    name,
+    known.filter((other) => !areOfSeries(name, other)),
+  )
+}
+
+/** Whether two names differ in what counts the members of a series only: numbers of one length, single letters. */
+function areOfSeries(left: string, right: string): boolean {
+  const isCounter = (text: string): boolean => /^(?:\d+|[A-Za-z])$/.test(text)
+  const tokens = (name: string): string[] => name.match(/\d+|[A-Za-z]+|[^\dA-Za-z]+/g) ?? []
+  const [ones, others] = [tokens(left), tokens(right)]
+  return (
+    ones.length === others.length &&
+    ones.every((one, index) => {
+      const other = others[index] ?? ''
+      return one === other || (one.length === other.length && isCounter(one) && isCounter(other))
+    })
+  )
+}
+
 function editDistance(left: string, right: string): number {
   // Words of very different or great length are no near miss; the bound also keeps hostile input cheap.
   if (Math.abs(left.length - right.length) > 2 || left.length > 64) return Number.POSITIVE_INFINITY

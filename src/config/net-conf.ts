@@ -227,7 +227,7 @@ function declaredRuntimeConfig(conf: JsonObject): JsonObject {
 export function unknownKeys(conf: JsonObject): { key: string; text: string }[] {
   const known = Object.keys(netConfSchema.properties)
   return Object.keys(conf)
-    .filter((key) => !known.includes(key) && !key.startsWith('cni.dev/') && !COMMON_LIST_KEYS.includes(key))
+    .filter((key) => !known.includes(key) && !key.startsWith('cni.dev/') && !OTHERS_KEYS.includes(key))
     .map((key) => {
       const nearest = nearMiss(key, known)
       const meant = nearest === undefined ? '' : `; did you mean "${nearest}"?`
@@ -235,5 +235,13 @@ export function unknownKeys(conf: JsonObject): { key: string; text: string }[] {
     })
 }
 
-/** Keys of a list that a runtime may leave in a member. */
-const COMMON_LIST_KEYS = ['cniVersions', 'disableCheck', 'disableGC', 'loadOnlyInlinedPlugins']
+const OTHERS_KEYS = [
+  // Of a list, which a runtime may leave in a member.
+  'cniVersions',
+  'disableCheck',
+  'disableGC',
+  'loadOnlyInlinedPlugins',
+  // In the file that Multus's daemon writes.
+  'daemonSocketDir',
+  'overrideNetworkName',
+]

@@ -10,7 +10,8 @@ const BLOCK_VALUE = /^( *(?:- +)*)\S.*: +(?:[&!]\S+ +)*[|>][-+\d]*\s*(?:#.*)?$/
 
 /**
  * Indents the further lines of quoted texts in YAML, which the API's own reader takes without: many published NADs
- * have `config: '{` with the JSON at the margin. A parser by the letter of the specification refuses these.
+ * have `config: '{` with the JSON at the margin, or behind tabs. A parser by the letter of the specification refuses
+ * these.
  */
 export function indentQuotedLines(written: string): IndentedText {
   const lines = written.split('\n')
@@ -21,13 +22,15 @@ export function indentQuotedLines(written: string): IndentedText {
   const padded = lines.map((line) => {
     const start = offset
     offset += line.length + 1
-    const indent = line.length - line.trimStart().length
     if (open !== undefined) {
+      // A tab is no indentation, but may follow it.
+      const indent = line.length - line.replace(/^ +/, '').length
       const blanks = line.trim() === '' ? 0 : Math.max(0, open.indent + 1 - indent)
       if (blanks > 0) insertions.push({ at: start, blanks })
       if (isClosed(line, open.quote)) open = undefined
       return ' '.repeat(blanks) + line
     }
+    const indent = line.length - line.trimStart().length
     if (blockIndent !== undefined && (line.trim() === '' || indent > blockIndent)) return line
     blockIndent = BLOCK_VALUE.exec(line)?.[1]?.length
     const [head, prefix = '', quote = ''] = QUOTED_VALUE.exec(line) ?? []

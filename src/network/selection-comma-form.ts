@@ -79,6 +79,7 @@ function parseItem(item: string, { start, index, namespace, findings }: ItemCont
     if (fault === undefined) return
     const suggestion = suggestObjectName(name)
     const meant = suggestion === undefined ? '' : `; did you mean ${toShown(suggestion)}?`
-    report.fault([key], `${toShown(name)} ${fault}${meant}`)
+    const isYaml = /^(?:-\s+)?name:\s/.test(item)
+    report.fault([key], `${toShown(name)} ${fault}${isYaml ? '; write JSON: [{"name": "…"}]' : meant}`)
   }
 }

@@ -73,7 +73,7 @@ export interface Selection {
  *   whatever the text.
  */
 export function parseSelectionElements(text: string, options: SelectionOptions): Selection {
-  const { reported, findings } = inspectSelection(text, options.namespace)
+  const { reported, findings } = inspectSelection(text, options)
   const locate = toLocator(text)
   const faults = findings.faults.map((fault) => findingText(fault, locate))
   const warnings = findings.warnings.map((warning) => findingText(warning, locate))
@@ -93,13 +93,13 @@ export function parseSelectionElements(text: string, options: SelectionOptions):
  */
 export function inspectSelection(
   text: string,
-  namespace: string,
+  { annotation, namespace }: SelectionOptions,
 ): { reported: ReportedElement[]; findings: SelectionFindings } {
   const findings: SelectionFindings = { faults: [], warnings: [], moreFaults: 0 }
   if (text.trim() === '') return { reported: [], findings }
   const parseForm = /[[{"]/.test(text) ? parseJsonForm : parseCommaForm
   const reported = parseForm(text, namespace, findings)
-  validateSelection(reported)
+  validateSelection(reported, annotation)
   return { reported, findings }
 }
 

@@ -38,6 +38,13 @@ const KNOWN_KEYS = [
   TIMEOUT_KEY,
 ]
 
+/** What to write in place of the comma form's `namespace/name` in one key. */
+function splitHint(name: string): string {
+  const [namespace = '', only = '', ...more] = name.split('/')
+  if (more.length > 0 || [namespace, only].some((part) => objectNameFault(part) !== undefined)) return ''
+  return `; write "namespace": ${toShown(namespace)}, "name": ${toShown(only)}`
+}
+
 /**
  * Reads one object of the JSON form. `null` and, for an optional text, `""` are as good as an absent key;
  * keys of others (with a dot) are kept, unknown ones without dot are warned of and dropped. NPWG-040 to 060.
@@ -63,7 +70,7 @@ export function readElement(object: JsonObject, namespace: string, report: Eleme
     if (name === undefined || fault === undefined) return name
     const suggestion = suggestObjectName(name)
     const meant = suggestion === undefined ? '' : `; did you mean ${toShown(suggestion)}?`
-    report.fault([key], `${toShown(name)} ${fault}${meant}`)
+    report.fault([key], `${toShown(name)} ${fault}${key === 'name' ? splitHint(name) : ''}${meant}`)
     return name
   }
 
@@ -107,9 +114,6 @@ export function readElement(object: JsonObject, namespace: string, report: Eleme
   if (defaultRoute !== undefined) element.defaultRoute = defaultRoute
   const claim = readName('ipam-claim-reference')
   if (claim !== undefined) element.ipamClaimReference = claim
-  if (claim !== undefined && given('ips')) {
-    report.fault(['ipam-claim-reference'], 'excludes "ips": the claim holds the addresses')
-  }
   const deviceId = readString('deviceID')
   if (deviceId !== undefined) element.deviceID = deviceId
 

@@ -1,5 +1,6 @@
 import { ipFamily } from '../cni/address.ts'
 import { toShown } from '../cni/faults.ts'
+import { DEFAULT_NETWORK_ANNOTATION } from './annotations.ts'
 import type { SelectionElement } from './selection-element.ts'
 import type { ElementReport } from './selection-report.ts'
 
@@ -12,11 +13,18 @@ export interface ReportedElement {
 /**
  * Checks what elements forbid one another: an interface name asked for twice (NPWG-048), and a default
  * route of one family asked for by two elements (NPWG-093, C-17). `default-route: []` claims both families.
+ * Also checks that an element does not ask for addresses beside its claim (NPWG-056).
  */
-export function validateSelection(elements: readonly ReportedElement[]): void {
+export function validateSelection(elements: readonly ReportedElement[], annotation: string): void {
   const ifNameOwner = new Map<string, number>()
   const routeOwner = new Map<4 | 6, number>()
   elements.forEach(({ element, report }, index) => {
+    // That rule is the networks annotation's: for the default network KubeVirt writes both, and OVN-Kubernetes
+    // records the addresses in the claim.
+    const isDefault = annotation === DEFAULT_NETWORK_ANNOTATION
+    if (!isDefault && element.ips !== undefined && element.ipamClaimReference !== undefined) {
+      report.fault(['ipam-claim-reference'], 'excludes "ips": the claim holds the addresses')
+    }
     if (element.interface !== undefined && element.interface !== '') {
       const owner = ifNameOwner.get(element.interface)
       if (owner === undefined) ifNameOwner.set(element.interface, index)

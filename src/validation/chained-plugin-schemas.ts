@@ -5,6 +5,7 @@ import {
   flag,
   integer,
   interfaceName,
+  ip,
   list,
   mac,
   type PluginSchema,
@@ -51,6 +52,7 @@ export const CHAINED_PLUGIN_SCHEMAS: Readonly<Record<string, PluginSchema>> = {
   }),
   sbr: pluginSchema('sbr', 'Routing by source address.', {
     table: integer('Routing table; absent for a free one from 100.', 1),
+    gateways: list(ip('Gateway of its family.'), 'Gateways, in place of those of the addresses.'),
     addSourceHints: flag('Whether the routes name the source address.'),
   }),
   vrf: pluginSchema(

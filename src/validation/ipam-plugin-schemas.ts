@@ -25,6 +25,7 @@ const whereaboutsRange = {
   range_start: ip('First address to give.'),
   range_end: ip('Last address to give.'),
   exclude: list(cidr('A prefix.'), 'Prefixes that are not given.'),
+  enable_l3: flag('Whether the first and the last address are given too.'),
 } satisfies Record<string, ValueSchema>
 
 const dhcpOption = object(
@@ -80,6 +81,8 @@ export const IPAM_PLUGIN_SCHEMAS: Readonly<Record<string, PluginSchema>> = {
     dns: { type: 'object', description: 'DNS settings of the result.' },
     network_name: text('Name under which the addresses are kept.'),
     enable_overlapping_ranges: flag('Whether ranges that overlap are kept apart.'),
+    exclude_gateway: flag('Whether the gateway is never given.'),
+    optimistic_ipam: flag('Whether addresses are taken without a leader.'),
     node_slice_size: text('Size of the part of each node.'),
     datastore: text('`kubernetes` or `etcd`.'),
     kubernetes: object({ kubeconfig: text('Kubeconfig.'), k8s_api_root: text('API root.') }, 'The cluster.'),

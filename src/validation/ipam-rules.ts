@@ -141,6 +141,7 @@ class IpamRules {
         isJsonObject(range) ? this.whereaboutsRange(range, ['ipRanges', index], gateway) : undefined,
       ),
     ].filter((subnet) => subnet !== undefined)
+    this.reportTwins()
     // There is one gateway for all ranges, of both families.
     const meant = gateway === undefined ? [] : subnets.filter(({ family }) => family === ipFamily(gateway))
     if (gateway === undefined || meant.length === 0 || meant.some((subnet) => isInRange(gateway, subnet)))
@@ -169,8 +170,37 @@ class IpamRules {
     const bounds = first === undefined ? {} : { range_start: first, range_end: last }
     const key = first === undefined ? undefined : 'range'
     const own = gateway !== undefined && isInRange(gateway, subnet) ? { gateway } : { gateway: undefined }
-    this.pools.push(...this.pool(subnet, { ...bounds, ...range, ...own }, path, WHEREABOUTS_KEYS, key))
+    const pools = this.pool(subnet, { ...bounds, ...range, ...own }, path, WHEREABOUTS_KEYS, key)
+    this.pools.push(...pools)
+    const excluded = Array.isArray(range.exclude) ? range.exclude : []
+    const isGiven =
+      own.gateway !== undefined &&
+      this.context.ipam.exclude_gateway !== true &&
+      pools.some(({ given }) => isInRange(own.gateway, given)) &&
+      !excluded.some((prefix: unknown) => doesContain(prefix, own.gateway))
+    if (isGiven) {
+      this.add(
+        'gateway-not-excluded',
+        [...path, 'range'],
+        `gateway ${gateway} is given to a pod too`,
+        `add "exclude": ["${gateway}/${subnet.family === 4 ? 32 : 128}"], or a "range_start" behind it`,
+      )
+    }
     return subnet
+  }
+
+  /** Whereabouts keeps the addresses of a prefix in one place, whatever part of it a range is. */
+  private reportTwins(): void {
+    for (const [index, { subnet, given, path }] of this.pools.entries()) {
+      const network = networkOf(subnet.text)
+      if (!this.pools.slice(0, index).some((other) => networkOf(other.subnet.text) === network)) continue
+      this.addAt(
+        'ranges-overlap',
+        [...path, 'range'],
+        `range ${given.text} is in ${network}, as one before it: an address of each range is given, and it would be the same one`,
+        'make one range of it with "exclude" for what is between',
+      )
+    }
   }
 
   /** @param key Of both ends, when they are not in keys of their own. */
@@ -290,6 +320,11 @@ class IpamRules {
   private addAt(code: FindingCode, path: ValuePath, text: string, hint?: string): void {
     this.context.report.add(code, path, `${this.context.type}: ${text}`, hint)
   }
+}
+
+function doesContain(prefix: unknown, ip: string): boolean {
+  const range = typeof prefix === 'string' ? prefixRange(prefix) : undefined
+  return range !== undefined && isInRange(ip, range)
 }
 
 function rangeText(network: string, start: string | undefined, end: string | undefined): string {

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../cni/json.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
 import { ALLOWED_NAMESPACES_ANNOTATION, RESOURCE_NAME_ANNOTATION } from '../network/annotations.ts'
 import { parseLabelSelector } from '../network/label-selector.ts'
 import { type NetworkAttachmentDefinition, parseNad, resourceName } from '../network/nad.ts'
@@ -7,6 +7,31 @@ import { type ManifestObject, nameOf, objectTitle } from './manifest-object.ts'
 import { type KnownNetwork, readConfigText, validateNetwork } from './network-validation.ts'
 import { reportObjectFaults } from './pod-validation.ts'
 import type { ObjectReport } from './report.ts'
+import { valueAt } from './source-text.ts'
+
+/** Keys by which the configuration itself is known. */
+const CONF_KEYS = ['cniVersion', 'type', 'plugins']
+
+/** A NAD without `spec.config` is right when a file on the node has its name, unless one was written elsewhere. */
+function reportStrayConfig(manifest: JsonObject, report: ObjectReport): void {
+  const isStray = (key: string): boolean => key.toLowerCase() === 'config' || key === 'conf'
+  for (const place of [[], ['metadata'], ['spec']]) {
+    const parent = valueAt(manifest, place)
+    if (!isJsonObject(parent)) continue
+    const key = Object.keys(parent).find(
+      (name) => isStray(name) && !(place[0] === 'spec' && name === 'config'),
+    )
+    if (key === undefined) continue
+    const message = `the configuration is read in spec.config only, not in ${[...place, key].join('.')}`
+    report.add('config-misplaced', [...place, key], message, 'move it to spec.config')
+    return
+  }
+  const spec = valueAt(manifest, ['spec'])
+  const own = isJsonObject(spec) ? CONF_KEYS.find((key) => Object.hasOwn(spec, key)) : undefined
+  if (own === undefined) return
+  const message = 'the configuration is read as a text in spec.config only, not in spec itself'
+  report.add('config-misplaced', ['spec', own], message, 'write it as JSON text: config: |')
+}
 
 /** Checks a NAD and its configuration. */
 export function validateNad(object: ManifestObject, report: ObjectReport): KnownNetwork {
@@ -23,6 +48,7 @@ export function validateNad(object: ManifestObject, report: ObjectReport): Known
     reportObjectFaults(error, report)
   }
   const config = isJsonObject(manifest.spec) ? manifest.spec.config : undefined
+  if ((config ?? '') === '') reportStrayConfig(manifest, report)
   const text = typeof config === 'string' && config !== '' ? config : undefined
   const nad: NetworkAttachmentDefinition = {
     ...nameOf(manifest),

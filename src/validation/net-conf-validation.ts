@@ -1,6 +1,6 @@
 import { CniError } from '../cni/cni-error.ts'
 import { isJsonObject, type JsonObject } from '../cni/json.ts'
-import { nearMiss } from '../cni/near-miss.ts'
+import { nearName } from '../cni/near-miss.ts'
 import { type NetConf, parseNetConf, unknownKeys } from '../config/net-conf.ts'
 import { META_PLUGIN_TYPES } from '../plan/plugin-quirks.ts'
 import { type KnownNetwork, validateNetwork } from './network-validation.ts'
@@ -93,7 +93,7 @@ export function checkNamedNetworks(
   for (const [name, at] of named) {
     if (name.startsWith('/')) continue
     const wanted = name.includes('/') ? name : `${conf.multusNamespace}/${name}`
-    const meant = nads.has(wanted) ? undefined : nearMiss(wanted, [...nads.keys()])
+    const meant = nads.has(wanted) ? undefined : nearName(wanted, [...nads.keys()])
     if (meant === undefined) continue
     report.add(
       'network-near-miss',

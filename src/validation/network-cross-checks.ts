@@ -1,4 +1,5 @@
-import { networkOf } from '../cni/address.ts'
+import { bareIp, ipFamily, ipNumber, networkOf } from '../cni/address.ts'
+import type { JsonObject } from '../cni/json.ts'
 import { resourceName } from '../network/nad.ts'
 import { doOverlap } from './address-range.ts'
 import type { KnownNetwork } from './network-validation.ts'
@@ -19,7 +20,11 @@ export function checkNetworks(networks: readonly KnownNetwork[], pods: readonly 
     checkBridges(its, others)
     checkParent(its, traits)
   }
-  checkFixedAddresses(networks, pods)
+  // What a Deployment asks for is asked for by its ReplicaSet and the pods of that once more.
+  const titles = new Set(pods.map(({ title }) => title))
+  const makers = pods.filter(({ owner }) => owner === undefined || !titles.has(owner))
+  checkFixedAddresses(networks, makers)
+  checkAskedAddresses(makers)
 }
 
 /** Networks of two net-conf files are as a rule those of two nodes. */
@@ -45,35 +50,37 @@ interface BridgeTraits {
   readonly name: string
   /** In words: `VLAN 100`, `no VLAN`. */
   readonly vlan: string
-  /** Whether its ports are out of the bridge's own VLAN, and so apart from those of other VLANs. */
-  readonly isApart: boolean
+  /** Whether frames of its pods are in the bridge's default VLAN. */
+  readonly speaksDefault: boolean
+  /** Whether its pods, which are in another VLAN, receive those frames too. */
+  readonly hearsDefault: boolean
 }
 
-const NO_VLAN = 'no VLAN'
+/** The VLAN of a bridge's ports that have no other. */
+const DEFAULT_VLAN = 1
 
 function toTraits(network: KnownNetwork): Traits[] {
   const [view] = network.plugins
   if (view === undefined) return []
   const { conf, type } = view
-  const vlan = vlanText(view)
-  const bridge =
-    type === 'bridge'
-      ? {
-          name: textOf(conf, 'bridge') ?? 'cni0',
-          vlan,
-          isApart: conf.preserveDefaultVlan === false && vlan !== NO_VLAN,
-        }
-      : undefined
+  const bridge = type === 'bridge' ? bridgeTraits(conf) : undefined
   const isRouted = type === 'ptp' || conf.isGateway === true || conf.isDefaultGateway === true
   return [
     { network, view, segment: segmentOf(network, view), store: storeOf(network, view), bridge, isRouted },
   ]
 }
 
-function vlanText({ conf }: PluginView): string {
-  if (Array.isArray(conf.vlanTrunk) && conf.vlanTrunk.length > 0) return 'a VLAN trunk'
+function bridgeTraits(conf: JsonObject): BridgeTraits {
+  const isTrunk = Array.isArray(conf.vlanTrunk) && conf.vlanTrunk.length > 0
   const vlan = numberOf(conf, 'vlan') ?? 0
-  return vlan === 0 ? NO_VLAN : `VLAN ${vlan}`
+  const isOther = vlan !== 0 && vlan !== DEFAULT_VLAN
+  const isKept = conf.preserveDefaultVlan !== false
+  return {
+    name: textOf(conf, 'bridge') ?? 'cni0',
+    vlan: isTrunk ? 'a VLAN trunk' : vlan === 0 ? 'no VLAN' : `VLAN ${vlan}`,
+    speaksDefault: isTrunk ? isKept : !isOther,
+    hearsDefault: isOther && isKept,
+  }
 }
 
 function segmentOf({ nad }: KnownNetwork, { type, conf }: PluginView): string | undefined {
@@ -110,12 +117,23 @@ function storeOf({ conflist }: KnownNetwork, { ipamType, ipam }: PluginView): st
   return ipamType === 'whereabouts' && isCommon ? 'whereabouts' : undefined
 }
 
-function checkStores({ network, view, store }: Traits, others: readonly Traits[]): void {
-  const other = others.find((candidate) => candidate.store === store)?.network
+function checkStores(own: Traits, others: readonly Traits[]): void {
+  const { network, view, store } = own
+  // One network written down for several namespaces must share its addresses.
+  const isSame = ({ segment, view: { pools } }: Traits): boolean =>
+    segment === own.segment && poolsText(pools) === poolsText(view.pools)
+  const other = others.find((candidate) => candidate.store === store && !isSame(candidate))?.network
   if (store === undefined || view.ipamType !== 'host-local' || other === undefined) return
   const message = `host-local keeps its addresses in ${store}, as ${other.title} does: both have the name "${network.conflist?.name}"`
   const hint = 'give each configuration a "name" of its own'
   network.report.add('shared-address-store', [...view.path, 'ipam'], message, hint)
+}
+
+function poolsText(pools: PluginView['pools']): string {
+  return pools
+    .map(({ subnet, given }) => `${subnet.text} ${given.text}`)
+    .sort()
+    .join()
 }
 
 function checkOverlaps(its: Traits, others: readonly Traits[], pods: readonly PodNetworks[]): void {
@@ -166,20 +184,20 @@ function checkOverlap(its: Traits, other: Traits, pods: readonly PodNetworks[]):
 
 function checkBridges({ network, view, bridge }: Traits, others: readonly Traits[]): void {
   if (bridge === undefined) return
-  // VLANs on one bridge are there to keep pods apart, and do when no port is in the bridge's own VLAN.
-  const other = others.find(
-    (candidate) =>
-      candidate.bridge?.name === bridge.name &&
-      candidate.bridge.vlan !== bridge.vlan &&
-      !(bridge.isApart && candidate.bridge.isApart),
-  )
-  if (other?.bridge === undefined) return
-  network.report.add(
-    'bridge-vlans-differ',
-    [...view.path, 'bridge'],
-    `bridge ${bridge.name} is used with ${bridge.vlan} here and with ${other.bridge.vlan} by ${other.network.title}: their pods are together in the default VLAN of the bridge`,
-    'set "preserveDefaultVlan": false and a VLAN in both, or use another bridge',
-  )
+  for (const other of others) {
+    if (other.bridge?.name !== bridge.name) continue
+    const isHearer = bridge.hearsDefault && other.bridge.speaksDefault
+    if (!isHearer && !(bridge.speaksDefault && other.bridge.hearsDefault)) continue
+    const [here, there] = [`here (${bridge.vlan})`, `of ${other.network.title} (${other.bridge.vlan})`]
+    const [speaker, hearer] = isHearer ? [there, here] : [here, there]
+    network.report.add(
+      'bridge-vlans-differ',
+      [...view.path, 'bridge'],
+      `what pods ${speaker} send reaches those ${hearer} too, whose ports stay in the default VLAN of bridge ${bridge.name}`,
+      `set "preserveDefaultVlan": false ${isHearer ? 'here' : `in ${other.network.title}`}`,
+    )
+    return
+  }
 }
 
 /** An interface cannot carry more than the bridge, made by another network, that it is over. */
@@ -215,5 +233,22 @@ function checkFixedAddresses(networks: readonly KnownNetwork[], pods: readonly P
       `address ${fixed.given.text} is every pod's of this network: ${who}`,
       'ask for addresses in the annotations of the pods, by the capability "ips"',
     )
+  }
+}
+
+/** An address that a pod asks for is its own. */
+function checkAskedAddresses(pods: readonly PodNetworks[]): void {
+  const owners = new Map<string, PodNetworks>()
+  for (const pod of pods) {
+    for (const { element, add } of pod.attachments) {
+      for (const [index, ip] of (element.ips ?? []).entries()) {
+        const key = `${element.namespace}/${element.name} IPv${ipFamily(ip)} ${ipNumber(bareIp(ip))}`
+        const owner = owners.get(key) ?? pod
+        owners.set(key, owner)
+        if (owner === pod) continue
+        const message = `${owner.title} asks network ${element.namespace}/${element.name} for ${bareIp(ip)} too`
+        add('address-of-many-pods', ['ips', index], message, 'give each pod an address of its own')
+      }
+    }
   }
 }

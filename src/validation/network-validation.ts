@@ -84,9 +84,15 @@ export function validateNetwork(value: unknown, report: Report, source: NetworkS
     : [[value, []]]
   const first = members[0]?.[0]
   const firstType = isJsonObject(first) ? (textOf(first, 'type') ?? '') : ''
-  const plugins = members.flatMap(([conf, path], index) =>
-    isJsonObject(conf) ? [validatePlugin(conf, { path, index, firstType, report, nad, conflist })] : [],
+  const makesInterface = members.map(
+    ([conf]) => isJsonObject(conf) && roleOf(textOf(conf, 'type') ?? '') === 'main',
   )
+  const plugins = members.flatMap(([conf, path], index) => {
+    const isSecond = makesInterface.slice(0, index).includes(true)
+    return isJsonObject(conf)
+      ? [validatePlugin(conf, { path, index, isSecond, firstType, report, nad, conflist })]
+      : []
+  })
   return { ...network, plugins }
 }
 
@@ -149,6 +155,8 @@ function warnListKeys(list: JsonObject, report: Report): void {
 interface PluginContext {
   readonly path: ValuePath
   readonly index: number
+  /** Whether a plugin before it makes an interface. */
+  readonly isSecond: boolean
   readonly firstType: string
   readonly report: Report
   readonly nad: NetworkAttachmentDefinition | undefined
@@ -169,6 +177,7 @@ function validatePlugin(written: JsonObject, context: PluginContext): PluginView
           path,
           skip: PARSED_KEYS,
           belongs: (key) => belongsElsewhere(key, ipamType),
+          isRead: () => ipamType !== undefined && ipamSchemaOf(ipamType) === undefined,
         })
   checkRole(type, ipamType, context)
   checkVersion(type, path, report, conflist)
@@ -197,7 +206,11 @@ function belongsElsewhere(key: string, ipamType: string | undefined): string | u
   return ipam !== undefined && Object.hasOwn(ipam.properties, key) ? 'into "ipam"' : undefined
 }
 
-function checkRole(type: string, ipamType: string | undefined, { path, index, report }: PluginContext): void {
+function checkRole(
+  type: string,
+  ipamType: string | undefined,
+  { path, index, isSecond, report }: PluginContext,
+): void {
   const role = roleOf(type)
   const at = [...path, 'type']
   if (role === 'meta') {
@@ -221,11 +234,11 @@ function checkRole(type: string, ipamType: string | undefined, { path, index, re
       `"${type}" changes what a plugin before it has made, but it is the first`,
       'put it behind the plugin that makes the interface, in "plugins"',
     )
-  } else if (role === 'main' && index > 0 && !(type === 'ipvlan' && ipamType === undefined)) {
+  } else if (role === 'main' && isSecond && !(type === 'ipvlan' && ipamType === undefined)) {
     report.add(
       'second-interface-plugin',
       at,
-      `"${type}" makes an interface of its own, though it is not the first: the result of those before it is lost`,
+      `"${type}" makes an interface of its own, though one before it does too: the result of those before it is lost`,
       'make a network of its own of it',
     )
   } else if (role === undefined && type !== '') {

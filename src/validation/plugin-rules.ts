@@ -19,6 +19,9 @@ type Rule = (view: PluginView, surroundings: PluginSurroundings) => void
 /** Rules about one plugin's keys that its schema cannot say. */
 export function applyPluginRules(view: PluginView, surroundings: PluginSurroundings): void {
   RULES[view.type]?.(view, surroundings)
+  if (view.ipamType === 'kube-ovn' && view.type !== 'kube-ovn') {
+    checkProvider(view, view.ipam, ['ipam'], surroundings.nadKey, '')
+  }
 }
 
 const RULES: Readonly<Record<string, Rule>> = {
@@ -30,8 +33,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   ovs: (view, { hasResource }) => {
     checkTrunk(view, 'trunk')
     const { conf } = view
-    // With a device its switch's bridge is looked up by the plugin.
-    if (textOf(conf, 'bridge') === undefined && textOf(conf, 'deviceID') === undefined && !hasResource) {
+    // With a device its switch's bridge is looked up by the plugin; the other file may name one.
+    const others = ['bridge', 'deviceID', 'configuration_path']
+    if (!hasResource && others.every((key) => textOf(conf, key) === undefined)) {
       add(view, 'missing-key', [], '"bridge" is missing')
     }
   },
@@ -91,6 +95,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       `"netAttachDefName" must be the NAD itself, ${nadKey}, not ${named}`,
     )
   },
+  'kube-ovn': (view, { nadKey }) => checkProvider(view, view.conf, [], nadKey, '.ovn'),
   tuning: (view) => {
     const { sysctl } = view.conf
     if (!isJsonObject(sysctl)) return
@@ -142,6 +147,27 @@ function add(
   hint?: string,
 ) {
   view.report.add(code, [...view.path, ...path], `${view.type}: ${text}`, hint)
+}
+
+/** Kube-OVN's controller and its agent find each other's word on a pod by this name. */
+function checkProvider(
+  view: PluginView,
+  conf: JsonObject,
+  path: readonly string[],
+  nadKey: string | undefined,
+  ending: string,
+): void {
+  const named = textOf(conf, 'provider')
+  if (named === undefined || named === 'ovn' || nadKey === undefined) return
+  const [namespace, name] = nadKey.split('/')
+  const wanted = `${name}.${namespace}${ending}`
+  if (named === wanted) return
+  add(
+    view,
+    'nad-name-mismatch',
+    [...path, 'provider'],
+    `"${[...path, 'provider'].join('.')}" must be name and namespace of the NAD itself, ${wanted}, not ${named}`,
+  )
 }
 
 function isSet(value: unknown): boolean {

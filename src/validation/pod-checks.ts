@@ -62,7 +62,7 @@ function checkLinks(
     const parent = before.find(({ ifName }) => ifName === name)
     if (parent === undefined) {
       if (name === 'eth0') continue
-      const later = all.some(({ ifName }) => ifName === name)
+      const later = all.slice(before.length + 1).some(({ ifName }) => ifName === name)
       const message = later
         ? `${network.title} is built on interface ${name}, which a later network makes`
         : `${network.title} is built on interface ${name}, which no network of the pod makes`

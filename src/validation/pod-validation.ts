@@ -1,7 +1,7 @@
 import { CniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { isJsonObject } from '../cni/json.ts'
-import { nearMiss } from '../cni/near-miss.ts'
+import { isJsonObject, type JsonObject } from '../cni/json.ts'
+import { nearMiss, nearName } from '../cni/near-miss.ts'
 import type { NetConf } from '../config/net-conf.ts'
 import { DEFAULT_NETWORK_ANNOTATION, NETWORKS_ANNOTATION } from '../network/annotations.ts'
 import type { Labels } from '../network/label-selector.ts'
@@ -33,6 +33,8 @@ export interface PodAttachment {
 /** The pods of one object, and what they ask for. */
 export interface PodNetworks {
   readonly title: string
+  /** Title of the object that made this one, as that of a Deployment for its ReplicaSet. */
+  readonly owner: string | undefined
   readonly namespace: string
   /** Pods that run at once. */
   readonly pods: number
@@ -83,12 +85,13 @@ export function validatePods(
   }
   const attachments = withNames(draft, namespace, context)
   for (const attachment of attachments) checkAttachment(attachment, namespace, context)
-  return { title: objectTitle(object), namespace, pods: template.pods, attachments }
+  const title = objectTitle(object)
+  return { title, owner: ownerTitle(manifest, namespace), namespace, pods: template.pods, attachments }
 
   function fromAnnotation(annotation: string, fallback: string, isDefault: boolean): Draft[] {
     const text = annotations[annotation]
     if (text === undefined) return []
-    const { reported, findings } = inspectSelection(text, fallback)
+    const { reported, findings } = inspectSelection(text, { annotation, namespace: fallback })
     const path = [...template.metadata, 'annotations', annotation]
     const inText = report.intoText(path, text)
     const tell = (code: FindingCode, { subject, message, offset }: SelectionFinding): void =>
@@ -121,7 +124,8 @@ export function validatePods(
   function fromMachine(): Draft[] {
     return machineNetworks(object, template).flatMap(
       ({ networkName, isDefault, mac, path, interfacePath }) => {
-        const { reported, findings } = inspectSelection(networkName, namespace)
+        const annotation = isDefault ? DEFAULT_NETWORK_ANNOTATION : NETWORKS_ANNOTATION
+        const { reported, findings } = inspectSelection(networkName, { annotation, namespace })
         for (const { message } of findings.faults) report.add('selection-fault', path, message)
         if (findings.faults.length > 0) return []
         return reported.slice(0, 1).map(({ element }) => ({
@@ -133,6 +137,13 @@ export function validatePods(
       },
     )
   }
+}
+
+function ownerTitle(manifest: JsonObject, namespace: string): string | undefined {
+  const owners = valueAt(manifest, ['metadata', 'ownerReferences'])
+  const owner: unknown = Array.isArray(owners) ? owners[0] : undefined
+  if (!isJsonObject(owner) || typeof owner.kind !== 'string') return undefined
+  return objectTitle({ kind: owner.kind, manifest: { metadata: { name: owner.name, namespace } } })
 }
 
 type Draft = Pick<PodAttachment, 'element' | 'isDefault' | 'add'>
@@ -300,7 +311,7 @@ function suggestNetwork({ element, add }: PodAttachment, podNamespace: string, {
   const wanted = `${element.namespace}/${element.name}`
   const keys = [...nads.keys()]
   const elsewhere = keys.filter((key) => key.endsWith(`/${element.name}`))
-  const near = nearMiss(
+  const near = nearName(
     element.name,
     keys
       .filter((key) => key.startsWith(`${element.namespace}/`))

@@ -19,6 +19,8 @@ export interface SchemaContext {
   readonly skip?: readonly string[]
   /** Where an unknown key belongs that is known elsewhere, for example `beside "ipam"`. */
   readonly belongs?: (key: string) => string | undefined
+  /** Whether somebody else may read keys that the schema does not know: an IPAM plugin gets all of them. */
+  readonly isRead?: () => boolean
 }
 
 /**
@@ -52,7 +54,7 @@ export function checkObject(value: JsonObject, schema: ValueSchema, context: Sch
       )
     }
     const property = properties[name]
-    const inner = { ...context, path: [...path, key], skip: [] }
+    const inner = { ...context, path: [...path, key], skip: [], isRead: () => false }
     const kept = skip.includes(name) || property === undefined ? item : checkValue(item, property, inner)
     if (kept !== undefined) checked[name] = kept
   }
@@ -70,6 +72,7 @@ export function checkObject(value: JsonObject, schema: ValueSchema, context: Sch
         `move it ${place}`,
       )
     } else if (meant === undefined) {
+      if (context.isRead?.() === true) continue
       report.add('unknown-key', [...path, key], `${type}: unknown key "${key}" has no effect`)
     } else {
       report.add('unknown-key', [...path, key], `${type}: unknown key "${key}"; did you mean "${meant}"?`)

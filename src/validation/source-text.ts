@@ -8,6 +8,8 @@ import {
   type Node,
   parseAllDocuments,
   Scalar,
+  visit,
+  type YAMLParseError,
 } from 'yaml'
 import { isJsonObject, parseJson } from '../cni/json.ts'
 import {
@@ -160,7 +162,10 @@ export function jsonHint(text: string, offset: number): string | undefined {
   const found = text[offset]
   const before = text.slice(0, offset).trimEnd().at(-1)
   if (before === ',' && (found === '}' || found === ']')) return 'remove the comma before the closing bracket'
+  if (found === "'" && /^'\s*[{[]/.test(text.slice(offset))) return 'remove the quotes around the JSON'
   if (found === "'") return 'write double quotes: JSON knows no others'
+  if (found !== undefined && '“”„‘’'.includes(found)) return 'write straight double quotes: "'
+  if (before === undefined && /^-?\s*[A-Za-z]+:\s/.test(text.slice(offset))) return 'write JSON, not YAML'
   if (found === '#' || found === '/') return 'remove the comment: JSON has none'
   if (found === '"' && before !== undefined && !'{[,:'.includes(before))
     return 'write a comma between the two'
@@ -178,13 +183,12 @@ function readYaml({ name, text }: SourceFile): ReturnType<typeof readSource> {
     const refuse = (offset: number, message: string, hint?: string): void =>
       void faults.push({ document: number, position: locate(offset), code: 'yaml-syntax', message, hint })
     if (document.errors.length > 0) {
-      for (const error of document.errors) {
-        const offset = toWritten(error.pos[0])
-        refuse(
-          error.pos[0],
-          `not YAML: ${yamlReason(error, text, offset)}`,
-          yamlHint(error.message, text, offset),
-        )
+      for (const error of firstErrors(document.errors)) {
+        const start = /^Missing closing/.test(error.message)
+          ? openQuote(document, error.pos[0])
+          : error.pos[0]
+        const offset = toWritten(start)
+        refuse(start, `not YAML: ${yamlReason(error, text, offset)}`, yamlHint(error.message, text, offset))
       }
       continue
     }
@@ -249,12 +253,30 @@ function parseYaml(text: string): ParsedYaml {
 }
 
 /** @param offset Of the fault in the text. */
+/** One fault makes the parser stumble over what follows; keys that are there twice do not. */
+function firstErrors(errors: readonly YAMLParseError[]): YAMLParseError[] {
+  return errors.filter(({ code }, index) => index === 0 || code === 'DUPLICATE_KEY')
+}
+
+/** Where the quote is opened that is not closed at the offset. */
+function openQuote(document: Document, offset: number): number {
+  let start = offset
+  visit(document, {
+    Scalar: (_, { type, range }) => {
+      const isQuoted = type === Scalar.QUOTE_SINGLE || type === Scalar.QUOTE_DOUBLE
+      if (isQuoted && range != null && range[0] <= offset && offset <= range[2]) start = range[0]
+    },
+  })
+  return start
+}
+
 function yamlReason(error: { code?: string; message: string }, text: string, offset: number): string {
   if (error.code === 'NON_STRING_KEY') return 'a key must be a text'
   if (error.code === 'DUPLICATE_KEY') {
     const [key = ''] = /^(?:"[^"\n]*"|'[^'\n]*'|[^\s:]+)/.exec(text.slice(offset, offset + 256)) ?? []
     return `key ${/^["']/.test(key) ? key : `"${key}"`} is there twice`
   }
+  if (error.message.startsWith('Missing closing')) return 'the quote is not closed'
   const [message = ''] = error.message.split('\n')
   return message.includes('call stack') ? 'nested too deep' : message
 }

@@ -38,7 +38,7 @@ export function networksOfObject(manifest: JsonObject, conf: Pick<NetConf, 'mult
 
 function elementsOf(text: unknown, namespace: string): string[] {
   if (typeof text !== 'string') return []
-  return inspectSelection(text, namespace)
+  return inspectSelection(text, { annotation: NETWORKS_ANNOTATION, namespace })
     .reported.map(({ element }) => element)
     .filter(({ name, namespace: place }) => name !== '' && place !== '')
     .map((element) => `${element.namespace}/${element.name}`)

@@ -8,6 +8,7 @@ const cases: readonly [title: string, text: string, config: string][] = [
   ['at the level of the key', `spec:\n  config: '{\n  "a": 1\n  }'\nother: 1\n`, '{ "a": 1 }'],
   ['in double quotes', `spec:\n  config: "{\n\\"a\\": 1\n}"\nother: 1\n`, '{ "a": 1 }'],
   ['with quotes in it', `spec:\n  config: '{\n"a": "it''s"\n}'\nother: 1\n`, '{ "a": "it\'s" }'],
+  ['behind tabs', `spec:\n  config: '{\n\t"a": [\n \t 1\n  \t]}'\nother: 1\n`, '{ "a": [ 1 ]}'],
   ['with an empty line', `spec:\n  config: '{\n\n"a": 1}'\nother: 1\n`, '{\n"a": 1}'],
   [
     'behind a comment and a block',

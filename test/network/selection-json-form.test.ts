@@ -94,6 +94,16 @@ spec('networks annotation, JSON form', (it) => {
     })
   }
 
+  it('NPWG-056, C-19 of the default network alone the addresses may stand beside the claim', () => {
+    const text = '[{"name":"a","ips":["10.0.0.5/24"],"ipam-claim-reference":"vm.a"}]'
+    const { elements, warnings } = parseSelectionElements(text, {
+      ...options,
+      annotation: 'v1.multus-cni.io/default-network',
+    })
+    assert.equal(elements, [{ ...plain, ips: ['10.0.0.5/24'], ipamClaimReference: 'vm.a' }])
+    assert.equal(warnings, [])
+  })
+
   it('NPWG-021 both forms give the same elements', () => {
     assert.equal(
       parse([{ name: 'a' }, { name: 'b', namespace: 'other', interface: 'x1' }]),

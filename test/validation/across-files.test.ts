@@ -127,7 +127,7 @@ spec('checks across files', (it) => {
       })
     assert.equal(lines(find({ 'a.conf': conf('br0'), 'b.conf': conf('br0') })), [])
     assert.equal(
-      find({ 'a.conf': conf('br0'), 'n.json': nad('cluster', JSON.parse(conf('br0'))) }).map(
+      find({ 'a.conf': conf('br0'), 'n.json': nad('cluster', JSON.parse(conf('br1'))) }).map(
         ({ code }) => code,
       ),
       ['shared-address-store'],
