@@ -78,6 +78,7 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
       { hint: "mount the host's folder; if Multus has never attached a pod there, make it on the host" },
     )
   }
+  // What it leaves it tries again with every run, and the uninstall tells of it.
   sweepAdopted(stateDir)
   const journal = openJournalDir(stateDir)
   const [ofMultus = [], ofRuntime = []] = [multusCacheDir, cniCacheDir].map((folder) =>
@@ -86,17 +87,21 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
   const adopted: string[] = []
   const waiting: UnadoptedPod[] = []
   const left: LeftPod[] = []
+  let isAnySeen = false
+  let hidden: HiddenNetnsError | undefined
   const tryOne = async (containerId: string, find: () => ForeignPod | undefined): Promise<void> => {
     try {
       const found = find()
-      if (found === undefined || isRecorded(journal, found.key)) return
-      if (found.isYoung) waiting.push({ containerId, reason: 'its networks are still being attached' })
+      if (found === undefined) return
+      if (isRecorded(journal, found.key)) isAnySeen = true
+      else if (found.isYoung) waiting.push({ containerId, reason: 'its networks are still being attached' })
       else {
         const name = await record(journal, found, options)
+        isAnySeen = true
         if (name !== undefined) adopted.push(name)
       }
     } catch (error) {
-      if (error instanceof HiddenNetnsError) throw error
+      if (error instanceof HiddenNetnsError) hidden ??= error
       const { message, hint, code } = toCniError(error, CniErrorCode.Io)
       const reason = hint === undefined ? message : `${message}; ${hint}`
       left.push({ containerId, reason, isMendable: MENDABLE.includes(code) })
@@ -108,10 +113,13 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
   for (const id of multusIds) {
     await tryOne(id, () => findOfMultus(join(multusCacheDir, id), [...ofMultus, ...ofRuntime]))
   }
-  if (defaultNetwork === undefined) return { adopted, waiting, left }
-  for (const path of ofRuntime.filter((path) => basename(path).startsWith(`${defaultNetwork}-`))) {
-    await tryOne(basename(path), () => findOfRuntime(path, defaultNetwork, multusIds))
+  if (defaultNetwork !== undefined) {
+    for (const path of ofRuntime.filter((path) => basename(path).startsWith(`${defaultNetwork}-`))) {
+      await tryOne(basename(path), () => findOfRuntime(path, defaultNetwork, multusIds))
+    }
   }
+  // One that is nowhere, as of a runtime that the node has no more, must not keep the others from having a record.
+  if (hidden !== undefined && !isAnySeen) throw hidden
   return { adopted, waiting, left }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, toJsonObject } from '../cni/json.ts'
 import { syncFolder } from './durable-file.ts'
@@ -25,12 +25,8 @@ export function putBack(confDir: string, binDirs: readonly string[]): string[] {
   const paths = names.flatMap((name) => {
     const [aside, path] = [join(confDir, name), join(confDir, name.slice(0, -ENDING.length))]
     const isTaken = lstatSync(path, { throwIfNoEntry: false }) !== undefined
-    if (
-      isTaken ||
-      !typesIn(aside).every((type) => binDirs.some((folder) => existsSync(join(folder, type))))
-    ) {
-      return []
-    }
+    const isInstalled = (type: string): boolean => binDirs.some((folder) => existsSync(join(folder, type)))
+    if (isTaken || typesIn(aside)?.every(isInstalled) !== true) return []
     renameSync(aside, path)
     return [path]
   })
@@ -38,9 +34,12 @@ export function putBack(confDir: string, binDirs: readonly string[]): string[] {
   return paths
 }
 
-/** The plugins of a conf file, which was a valid one when it was set aside. */
-function typesIn(path: string): string[] {
-  const conf = toJsonObject(readFileSync(path, 'utf8')) ?? {}
+/** The plugins of a conf file; `undefined` when it is not the valid one any more that was set aside. */
+function typesIn(path: string): string[] | undefined {
+  // It may have been a link, to a file that is gone.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined
+  const conf = toJsonObject(readFileSync(path, 'utf8'))
+  if (conf === undefined) return undefined
   const plugins: unknown[] = Array.isArray(conf.plugins) ? conf.plugins : [conf]
   return plugins.map((plugin) => (isJsonObject(plugin) ? String(plugin.type) : ''))
 }

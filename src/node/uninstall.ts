@@ -125,19 +125,22 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
 
 /** Removes the rest, if nobody works with it. */
 async function finish(options: UninstallOptions, removed: string[]): Promise<string | undefined> {
-  const { binDir, stateDir, socket, devInfoDir, root } = options
+  const { binDir, stateDir, socket, devInfoDir, root, warn } = options
   if (await isServed(socket)) {
     return `a daemon serves at ${socket}: delete the DaemonSet (kubectl delete -k deploy/), or stop it`
   }
   const lock = await lockAllSandboxes(stateDir, LOCK_TIMEOUT_MS)
   try {
     if (remainingSandboxes(stateDir, options.canUndo).length > 0) return 'a pod was attached just now'
-    sweepAdopted(stateDir, root)
+    for (const fault of sweepAdopted(stateDir, root)) warn(fault)
     const config = removeWrittenConfig(stateDir, root)
     if (config !== undefined) removed.push(config)
     removed.push(...removeShimFiles(binDir).map(({ path }) => path))
     for (const folder of [join(devInfoDir, 'cni'), devInfoDir, dirname(devInfoDir)]) removeEmptyFolder(folder)
-    for (const name of STATE_ENTRIES) rmSync(join(stateDir, name), { recursive: true, force: true })
+    for (const path of STATE_ENTRIES.map((name) => join(stateDir, name))) {
+      if (existsSync(stateDir)) removeHalfWritten(path)
+      rmSync(path, { recursive: true, force: true })
+    }
   } finally {
     lock.release(false)
   }
