@@ -159,6 +159,7 @@ async function record(
     attachments: numbered,
   }
   const results = foreign.map(({ cached }, index) => resultOf(cached?.result, numbered[index]))
+  const complete = completeMeta(numbered, results, netns)
   const undos = (withResults: boolean) =>
     numbered.flatMap((attachment) =>
       attachment.plugins.map((plugin, index) => {
@@ -175,17 +176,25 @@ async function record(
       { meta: meta as unknown as JsonObject, netns, netnsId, files: deviceFiles },
       undos(false),
     )
-    open.started(numbered.flatMap(({ calls }) => calls))
-    open.undo(undos(true))
-    await open.sync()
-    // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is whole,
-    // since no run looks at a whole one again.
-    if (files.length > 0) rememberAdopted(stateDir, { ...key, files })
-    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
+    try {
+      open.started(numbered.flatMap(({ calls }) => calls))
+      open.undo(undos(true))
+      await open.sync()
+      // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is
+      // whole, since no run looks at a whole one again.
+      if (files.length > 0) rememberAdopted(stateDir, { ...key, files })
+      open.complete(complete as unknown as JsonObject)
+    } catch (error) {
+      open.close()
+      throw error
+    }
     const mark = open.closeToMark()
-    // Its network-status is Multus's, and true.
-    mark.set()
-    mark.close()
+    try {
+      // Its network-status is Multus's, and true.
+      mark.set()
+    } finally {
+      mark.close()
+    }
   } finally {
     lock.release(false)
   }

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   utimesSync,
@@ -14,8 +15,10 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
 import { openJournalDir } from '../../src/journal/journal.ts'
+import { adoptPods } from '../../src/node/adoption.ts'
 import { referenceCalls } from '../plugin/reference-library.ts'
 import { stubNode } from '../plugin/stub-node.ts'
+import { eventually } from '../rig/daemon.ts'
 import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
@@ -67,6 +70,19 @@ function scene<Node extends TestNode>(node: Node, conf: object = {}): Scene<Node
         folders: [join(node.stateDir, 'sandboxes'), folders.multusCacheDir, folders.cniCacheDir],
       }),
   }
+}
+
+/** Files below a folder that this process has open. */
+function openFilesBelow(folder: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(join('/proc/self/fd', fd))
+      return path.startsWith(`${folder}/`) ? [path] : []
+    } catch {
+      // The one by which the folder was read.
+      return []
+    }
+  })
 }
 
 interface MultusReport {
@@ -415,6 +431,35 @@ exec unshare --mount --pid --fork --kill-child --mount-proc \\
     assert.match(gone.stderr, `${memory} names stays: it is not JSON`)
     assert.match(gone.stderr, `${odd} names stays: it is no regular file`)
     assert.not.ok(existsSync(node.stateDir))
+  })
+
+  it('nothing is recorded of a pod whose result says nothing, and one that cannot be remembered leaves no file open', async () => {
+    const node = await stubNode()
+    const { stateDir } = node
+    const folders = multusFolders(tempDir('caches'))
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const [mute, odd] = [await node.pod({ name: 'mute' }), await node.pod({ name: 'odd' })]
+    for (const pod of [mute, odd])
+      await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    const results = join(folders.multusCacheDir, 'results')
+    for (const name of readdirSync(results).filter((name) => name.includes(mute.containerId))) {
+      const kept = JSON.parse(readFileSync(join(results, name), 'utf8'))
+      writeFileSync(
+        join(results, name),
+        JSON.stringify({ ...kept, result: { cniVersion: '1.0.0', ips: [{ address: 5 }] } }),
+      )
+    }
+    mkdirSync(join(stateDir, 'adopted', `${odd.containerId}-eth0.json`), { recursive: true })
+    const options = { stateDir, ...folders, defaultNetwork: undefined, pluginDirs: [] }
+    for (let times = 1; times <= 2; times++) {
+      const { adopted, left } = await adoptPods(options)
+      assert.equal(adopted, [])
+      const reasons = new Map(left.map(({ containerId, reason }) => [containerId, reason]))
+      assert.match(String(reasons.get(mute.containerId)), '/ips/0/address must be an address')
+      assert.match(String(reasons.get(odd.containerId)), 'EISDIR')
+    }
+    assert.equal(journalFiles(stateDir), [`${odd.containerId}/eth0`])
+    await eventually(() => assert.equal(openFilesBelow(stateDir), []))
   })
 
   it("Multus's file stays until our list is there and served", async () => {
