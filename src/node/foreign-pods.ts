@@ -122,11 +122,11 @@ function readCached(path: string): CachedResult | undefined {
   return text === undefined ? undefined : parseCachedResult(text, path)
 }
 
-function readText(path: string): string | undefined {
+/** A file's text; `undefined` when somebody has removed it just now, as Multus or the runtime does with a pod's. */
+export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    // Multus or the runtime has removed it just now: the pod is gone.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import { ADOPTED_FOLDER, sweepAdopted } from './adopted-pods.ts'
 import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
+import { readText } from './foreign-pods.ts'
 import { putBack } from './set-aside.ts'
 import { placedBinDirs, removeShimFiles, SHIM_FILE } from './shim-files.ts'
 import { setUninstallMark, UNINSTALLING_FILE } from './uninstall-mark.ts'
@@ -177,8 +178,8 @@ function removeConflist(confDir: string): string[] {
 
 /** Whether it is a list with an entry of ours: anybody may have given a file that name. */
 function isOurs(path: string): boolean {
-  if (lstatSync(path).isFile() === false) return false
-  const plugins = toJsonObject(readFileSync(path, 'utf8'))?.plugins
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false
+  const plugins = toJsonObject(readText(path) ?? '')?.plugins
   return Array.isArray(plugins) && plugins.some((plugin) => isJsonObject(plugin) && plugin.type === SHIM_FILE)
 }
 
