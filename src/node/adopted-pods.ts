@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { toCniError } from '../cni/cni-error.ts'
 import { isJsonObject, parseJson } from '../cni/json.ts'
 import { type Journal, type JournalKey, openJournalDir } from '../journal/journal.ts'
 import { writeDurably } from './durable-file.ts'
@@ -25,16 +26,36 @@ export function rememberAdopted(stateDir: string, pod: AdoptedPod): void {
  * attachments that there are no more.
  *
  * @param root Where the node's root is seen.
+ * @returns What stays and why: it is left for another run, and holds up no other pod.
  */
-export function sweepAdopted(stateDir: string, root = '/'): void {
+export function sweepAdopted(stateDir: string, root = '/'): string[] {
   const folder = join(stateDir, ADOPTED_FOLDER)
   const journal = openJournalDir(stateDir)
-  for (const name of namesIn(folder).filter((name) => name.endsWith('.json'))) {
-    const pod = parseJson(readFileSync(join(folder, name), 'utf8'), name)
-    if (!isAdoptedPod(pod) || mayBeRecorded(journal, pod)) continue
-    for (const file of pod.files) rmSync(join(root, file), { force: true })
-    rmSync(join(folder, name), { force: true })
-  }
+  return namesIn(folder)
+    .filter((name) => name.endsWith('.json'))
+    .flatMap((name) => {
+      const path = join(folder, name)
+      try {
+        const pod = readAdopted(path)
+        if (pod === undefined || mayBeRecorded(journal, pod)) return []
+        for (const file of pod.files) rmSync(join(root, file), { force: true })
+        rmSync(path, { force: true })
+        return []
+      } catch (error) {
+        return [`what Multus has kept of the pod that ${path} names stays: ${toCniError(error).message}`]
+      }
+    })
+}
+
+/** @returns `undefined` when another run has removed it just now. @throws For what is damaged. */
+function readAdopted(path: string): AdoptedPod | undefined {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (stat === undefined) return undefined
+  // Reading anything else might never end.
+  if (!stat.isFile()) throw new Error('it is no regular file')
+  const pod = parseJson(readFileSync(path, 'utf8'), 'it')
+  if (!isAdoptedPod(pod)) throw new Error('it names no pod')
+  return pod
 }
 
 /** What cannot be read keeps its pod, and holds up no other. */

@@ -78,6 +78,7 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
       { hint: "mount the host's folder; if Multus has never attached a pod there, make it on the host" },
     )
   }
+  // What it leaves it tries again with every run, and the uninstall tells of it.
   sweepAdopted(stateDir)
   const journal = openJournalDir(stateDir)
   const [ofMultus = [], ofRuntime = []] = [multusCacheDir, cniCacheDir].map((folder) =>
@@ -86,17 +87,21 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
   const adopted: string[] = []
   const waiting: UnadoptedPod[] = []
   const left: LeftPod[] = []
+  let isAnySeen = false
+  let hidden: HiddenNetnsError | undefined
   const tryOne = async (containerId: string, find: () => ForeignPod | undefined): Promise<void> => {
     try {
       const found = find()
-      if (found === undefined || isRecorded(journal, found.key)) return
-      if (found.isYoung) waiting.push({ containerId, reason: 'its networks are still being attached' })
+      if (found === undefined) return
+      if (isRecorded(journal, found.key)) isAnySeen = true
+      else if (found.isYoung) waiting.push({ containerId, reason: 'its networks are still being attached' })
       else {
         const name = await record(journal, found, options)
+        isAnySeen = true
         if (name !== undefined) adopted.push(name)
       }
     } catch (error) {
-      if (error instanceof HiddenNetnsError) throw error
+      if (error instanceof HiddenNetnsError) hidden ??= error
       const { message, hint, code } = toCniError(error, CniErrorCode.Io)
       const reason = hint === undefined ? message : `${message}; ${hint}`
       left.push({ containerId, reason, isMendable: MENDABLE.includes(code) })
@@ -108,10 +113,13 @@ export async function adoptPods(options: AdoptionOptions): Promise<AdoptionRepor
   for (const id of multusIds) {
     await tryOne(id, () => findOfMultus(join(multusCacheDir, id), [...ofMultus, ...ofRuntime]))
   }
-  if (defaultNetwork === undefined) return { adopted, waiting, left }
-  for (const path of ofRuntime.filter((path) => basename(path).startsWith(`${defaultNetwork}-`))) {
-    await tryOne(basename(path), () => findOfRuntime(path, defaultNetwork, multusIds))
+  if (defaultNetwork !== undefined) {
+    for (const path of ofRuntime.filter((path) => basename(path).startsWith(`${defaultNetwork}-`))) {
+      await tryOne(basename(path), () => findOfRuntime(path, defaultNetwork, multusIds))
+    }
   }
+  // One that is nowhere, as of a runtime that the node has no more, must not keep the others from having a record.
+  if (hidden !== undefined && !isAnySeen) throw hidden
   return { adopted, waiting, left }
 }
 
@@ -151,6 +159,7 @@ async function record(
     attachments: numbered,
   }
   const results = foreign.map(({ cached }, index) => resultOf(cached?.result, numbered[index]))
+  const complete = completeMeta(numbered, results, netns)
   const undos = (withResults: boolean) =>
     numbered.flatMap((attachment) =>
       attachment.plugins.map((plugin, index) => {
@@ -167,17 +176,25 @@ async function record(
       { meta: meta as unknown as JsonObject, netns, netnsId, files: deviceFiles },
       undos(false),
     )
-    open.started(numbered.flatMap(({ calls }) => calls))
-    open.undo(undos(true))
-    await open.sync()
-    // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is whole,
-    // since no run looks at a whole one again.
-    if (files.length > 0) rememberAdopted(stateDir, { ...key, files })
-    open.complete(completeMeta(numbered, results, netns) as unknown as JsonObject)
+    try {
+      open.started(numbered.flatMap(({ calls }) => calls))
+      open.undo(undos(true))
+      await open.sync()
+      // Not before there is a record, or the files would be taken for those of a pod that is gone; and before it is
+      // whole, since no run looks at a whole one again.
+      if (files.length > 0) rememberAdopted(stateDir, { ...key, files })
+      open.complete(complete as unknown as JsonObject)
+    } catch (error) {
+      open.close()
+      throw error
+    }
     const mark = open.closeToMark()
-    // Its network-status is Multus's, and true.
-    mark.set()
-    mark.close()
+    try {
+      // Its network-status is Multus's, and true.
+      mark.set()
+    } finally {
+      mark.close()
+    }
   } finally {
     lock.release(false)
   }

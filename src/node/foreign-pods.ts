@@ -3,7 +3,8 @@ import { basename } from 'node:path'
 import { type CachedResult, parseCachedResult } from '../cni/cached-result.ts'
 import { CniError, toCniError } from '../cni/cni-error.ts'
 import { CniErrorCode } from '../cni/codes.ts'
-import { identifierFault } from '../cni/identifier.ts'
+import { CONTAINER_ID_LIMIT_BYTES, identifierFault } from '../cni/identifier.ts'
+import { ifNameFault } from '../cni/if-name.ts'
 import { isJsonObject } from '../cni/json.ts'
 import type { JournalKey } from '../journal/journal.ts'
 import type { ForeignAttachment } from '../plan/adoption.ts'
@@ -33,7 +34,7 @@ export interface ForeignPod {
  */
 export function findOfMultus(source: string, resultPaths: readonly string[]): ForeignPod | undefined {
   const containerId = basename(source)
-  assertIdentifier(containerId)
+  assertContainerId(containerId)
   const text = readText(source)
   if (text === undefined) return undefined
   const delegates = parseMultusDelegates(text, source)
@@ -47,6 +48,7 @@ export function findOfMultus(source: string, resultPaths: readonly string[]): Fo
     })
   const runtime = kept.find(({ cached }) => typesOf(cached).some(isMetaPlugin))
   const primary = runtime?.cached.ifName ?? 'eth0'
+  assertIfName(primary)
   const files = new Set([source, ...(runtime === undefined ? [] : [runtime.path])])
   const foreign = delegates.map((delegate, index): ForeignAttachment => {
     const { name: label, deviceId } = delegate
@@ -83,7 +85,8 @@ export function findOfRuntime(
   }
   const { containerId = '', ifName = '', config } = cached
   if (others.includes(containerId)) return undefined
-  assertIdentifier(containerId)
+  assertContainerId(containerId)
+  assertIfName(ifName)
   return {
     key: { containerId, ifName },
     foreign: [{ label: '', config, ifName, cached, deviceId: undefined }],
@@ -95,9 +98,16 @@ export function findOfRuntime(
   }
 }
 
-function assertIdentifier(containerId: string): void {
-  const fault = containerId === '' ? 'is empty' : identifierFault(containerId)
+/** It becomes the name of a folder, as the interface's becomes that of a file in it. */
+function assertContainerId(containerId: string): void {
+  const isLong = containerId.length > CONTAINER_ID_LIMIT_BYTES
+  const fault = isLong ? `has more than ${CONTAINER_ID_LIMIT_BYTES} bytes` : identifierFault(containerId)
   if (fault !== undefined) throw new CniError(CniErrorCode.Decoding, `the container id ${fault}`)
+}
+
+function assertIfName(ifName: string): void {
+  const fault = ifNameFault(ifName)
+  if (fault !== undefined) throw new CniError(CniErrorCode.Decoding, `the interface name ${fault}`)
 }
 
 function typesOf({ config }: CachedResult): string[] {
@@ -112,11 +122,11 @@ function readCached(path: string): CachedResult | undefined {
   return text === undefined ? undefined : parseCachedResult(text, path)
 }
 
-function readText(path: string): string | undefined {
+/** A file's text; `undefined` when somebody has removed it just now, as Multus or the runtime does with a pod's. */
+export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    // Multus or the runtime has removed it just now: the pod is gone.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }

@@ -1,7 +1,8 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { existsSync, lstatSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isJsonObject, toJsonObject } from '../cni/json.ts'
 import { syncFolder } from './durable-file.ts'
+import { namesIn, readText } from './foreign-pods.ts'
 
 /** Ending of another meta-plugin's conf file that we have taken over: no runtime reads it. */
 const ENDING = '.before-plexus'
@@ -25,31 +26,31 @@ export function putBack(confDir: string, binDirs: readonly string[]): string[] {
   const paths = names.flatMap((name) => {
     const [aside, path] = [join(confDir, name), join(confDir, name.slice(0, -ENDING.length))]
     const isTaken = lstatSync(path, { throwIfNoEntry: false }) !== undefined
-    if (
-      isTaken ||
-      !typesIn(aside).every((type) => binDirs.some((folder) => existsSync(join(folder, type))))
-    ) {
-      return []
-    }
-    renameSync(aside, path)
-    return [path]
+    const isInstalled = (type: string): boolean => binDirs.some((folder) => existsSync(join(folder, type)))
+    if (isTaken || typesIn(aside)?.every(isInstalled) !== true) return []
+    return isRenamed(aside, path) ? [path] : []
   })
   if (paths.length > 0) syncFolder(confDir)
   return paths
 }
 
-/** The plugins of a conf file, which was a valid one when it was set aside. */
-function typesIn(path: string): string[] {
-  const conf = toJsonObject(readFileSync(path, 'utf8')) ?? {}
-  const plugins: unknown[] = Array.isArray(conf.plugins) ? conf.plugins : [conf]
-  return plugins.map((plugin) => (isJsonObject(plugin) ? String(plugin.type) : ''))
-}
-
-function namesIn(folder: string): string[] {
+/** `false` when somebody else has done so just now. */
+function isRenamed(from: string, to: string): boolean {
   try {
-    return readdirSync(folder)
+    renameSync(from, to)
+    return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
     throw error
   }
+}
+
+/** The plugins of a conf file; `undefined` when it is not the valid one any more that was set aside. */
+function typesIn(path: string): string[] | undefined {
+  // It may have been a link, to a file that is gone.
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined
+  const conf = toJsonObject(readText(path) ?? '')
+  if (conf === undefined) return undefined
+  const plugins: unknown[] = Array.isArray(conf.plugins) ? conf.plugins : [conf]
+  return plugins.map((plugin) => (isJsonObject(plugin) ? String(plugin.type) : ''))
 }

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,6 +11,7 @@ import { ADOPTED_FOLDER, sweepAdopted } from './adopted-pods.ts'
 import { isServed } from './daemon-socket.ts'
 import { type RemainingSandbox, remainingSandboxes, undoDeadSandboxes } from './dead-sandboxes.ts'
 import { removeHalfWritten } from './durable-file.ts'
+import { readText } from './foreign-pods.ts'
 import { putBack } from './set-aside.ts'
 import { placedBinDirs, removeShimFiles, SHIM_FILE } from './shim-files.ts'
 import { setUninstallMark, UNINSTALLING_FILE } from './uninstall-mark.ts'
@@ -125,19 +126,22 @@ export async function uninstall(options: UninstallOptions): Promise<UninstallRep
 
 /** Removes the rest, if nobody works with it. */
 async function finish(options: UninstallOptions, removed: string[]): Promise<string | undefined> {
-  const { binDir, stateDir, socket, devInfoDir, root } = options
+  const { binDir, stateDir, socket, devInfoDir, root, warn } = options
   if (await isServed(socket)) {
     return `a daemon serves at ${socket}: delete the DaemonSet (kubectl delete -k deploy/), or stop it`
   }
   const lock = await lockAllSandboxes(stateDir, LOCK_TIMEOUT_MS)
   try {
     if (remainingSandboxes(stateDir, options.canUndo).length > 0) return 'a pod was attached just now'
-    sweepAdopted(stateDir, root)
+    for (const fault of sweepAdopted(stateDir, root)) warn(fault)
     const config = removeWrittenConfig(stateDir, root)
     if (config !== undefined) removed.push(config)
     removed.push(...removeShimFiles(binDir).map(({ path }) => path))
     for (const folder of [join(devInfoDir, 'cni'), devInfoDir, dirname(devInfoDir)]) removeEmptyFolder(folder)
-    for (const name of STATE_ENTRIES) rmSync(join(stateDir, name), { recursive: true, force: true })
+    for (const path of STATE_ENTRIES.map((name) => join(stateDir, name))) {
+      if (existsSync(stateDir)) removeHalfWritten(path)
+      rmSync(path, { recursive: true, force: true })
+    }
   } finally {
     lock.release(false)
   }
@@ -174,8 +178,8 @@ function removeConflist(confDir: string): string[] {
 
 /** Whether it is a list with an entry of ours: anybody may have given a file that name. */
 function isOurs(path: string): boolean {
-  if (lstatSync(path).isFile() === false) return false
-  const plugins = toJsonObject(readFileSync(path, 'utf8'))?.plugins
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false
+  const plugins = toJsonObject(readText(path) ?? '')?.plugins
   return Array.isArray(plugins) && plugins.some((plugin) => isJsonObject(plugin) && plugin.type === SHIM_FILE)
 }
 

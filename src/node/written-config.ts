@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { toJsonObject } from '../cni/json.ts'
 import { writeDurably } from './durable-file.ts'
@@ -27,16 +27,21 @@ export function removeWrittenConfig(stateDir: string, root: string): string | un
   const { path, sha256 } = remembered(stateDir) ?? {}
   if (path === undefined) return undefined
   const file = join(root, path)
-  if (!existsSync(file) || hashOf(readFileSync(file)) !== sha256) return undefined
+  if (!isFile(file) || hashOf(readFileSync(file)) !== sha256) return undefined
   rmSync(file)
   return file
 }
 
 function remembered(stateDir: string): { readonly path: string; readonly sha256: string } | undefined {
   const file = join(stateDir, WRITTEN_CONFIG_FILE)
-  if (!existsSync(file)) return undefined
+  if (!isFile(file)) return undefined
   const { path, sha256 } = toJsonObject(readFileSync(file, 'utf8')) ?? {}
   return typeof path === 'string' && typeof sha256 === 'string' ? { path, sha256 } : undefined
+}
+
+/** As we have written it: no link, no folder. */
+function isFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
 }
 
 function hashOf(content: string | Uint8Array): string {

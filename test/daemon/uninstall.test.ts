@@ -8,6 +8,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -242,6 +243,25 @@ spec('plexus uninstall', (it) => {
     assert.is(run.status, 1, run.stdout)
     assert.match(run.stderr, `${stateDir} cannot be written`)
     assert.not.ok(existsSync(conflist))
+  })
+
+  it('what a killed writer has left in the state directory goes; what is odd beside it holds nothing up', async () => {
+    const { daemon, node, uninstall, args } = await scene()
+    await daemon.stop()
+    const stateDir = args()[4] ?? ''
+    for (const name of ['default-network.json', 'uninstalling', 'written-config.json'])
+      writeFileSync(join(stateDir, `.${name}.0123456789ab.plexus-new`), '{')
+    // Since it was written somebody has put a folder in its place.
+    writeFileSync(
+      join(stateDir, 'written-config.json'),
+      JSON.stringify({ path: node.confDir, sha256: 'of a file' }),
+    )
+    const aside = join(node.confDir, '00-multus.conf.before-plexus')
+    symlinkSync(join(node.confDir, 'gone'), aside)
+    const report = reportOf(await uninstall(), 0)
+    assert.is(report.isDone, true)
+    assert.not.ok(existsSync(stateDir))
+    assert.equal(readdirSync(node.confDir).sort(), ['00-multus.conf.before-plexus', '10-primary.conflist'])
   })
 
   it('a copy that Cilium has renamed goes as well, another of that name does not', async () => {

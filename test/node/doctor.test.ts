@@ -8,12 +8,14 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { FINDINGS } from '../../src/node/doctor/finding.ts'
+import { freeLeases, leasesIn } from '../../src/node/doctor/lease-probe.ts'
 import { recordSandbox } from '../cli/recorded-sandbox.ts'
 import { eventually as within } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
@@ -361,6 +363,29 @@ spec('plexus doctor where the daemon is gone', (it) => {
     const after = await examine()
     for (const id of ['state-mode', 'lock-stale', 'lease-stale']) assert.not.ok(after.ids.includes(id), id)
     removeManifest(node.manifests, 'leased')
+  })
+
+  it('leases: what is none is passed over, and one that was given away meanwhile stays', () => {
+    const dir = tempDir('leases')
+    const network = join(dir, 'net')
+    const at = (name: string): string => join(network, name)
+    mkdirSync(at('10.0.0.1'), { recursive: true })
+    symlinkSync(at('10.0.0.4'), at('10.0.0.2'))
+    writeFileSync(at('10.0.0.3'), 'x'.repeat(1000))
+    for (const name of ['10.0.0.4', '10.0.0.5', '10.0.0.6']) writeOldFile(at(name), 'container-of-long-ago')
+    const leases = leasesIn(dir)
+    assert.equal(
+      leases.map(({ path }) => path),
+      ['10.0.0.4', '10.0.0.5', '10.0.0.6'].map(at),
+    )
+    rmSync(at('10.0.0.4'))
+    rmSync(at('10.0.0.5'))
+    writeFileSync(at('10.0.0.5'), 'container-of-now')
+    assert.equal(freeLeases(leases), [`removed ${at('10.0.0.6')}`])
+    assert.equal(
+      leasesIn(dir).map(({ path, containerId }) => [path, containerId]),
+      [[at('10.0.0.5'), 'container-of-now']],
+    )
   })
 
   it('attachments: leaked, never ended, not undone, damaged, of a newer release', async () => {

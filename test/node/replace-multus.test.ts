@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   utimesSync,
@@ -14,8 +15,10 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
 import { openJournalDir } from '../../src/journal/journal.ts'
+import { adoptPods } from '../../src/node/adoption.ts'
 import { referenceCalls } from '../plugin/reference-library.ts'
 import { stubNode } from '../plugin/stub-node.ts'
+import { eventually } from '../rig/daemon.ts'
 import { assertNothingLeft, type Snapshot, snapshot } from '../rig/leftovers.ts'
 import { podArgs } from '../rig/manifests.ts'
 import { attachAsMultus, type MultusFolders, multusFolders } from '../rig/multus-pod.ts'
@@ -67,6 +70,19 @@ function scene<Node extends TestNode>(node: Node, conf: object = {}): Scene<Node
         folders: [join(node.stateDir, 'sandboxes'), folders.multusCacheDir, folders.cniCacheDir],
       }),
   }
+}
+
+/** Files below a folder that this process has open. */
+function openFilesBelow(folder: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(join('/proc/self/fd', fd))
+      return path.startsWith(`${folder}/`) ? [path] : []
+    } catch {
+      // The one by which the folder was read.
+      return []
+    }
+  })
 }
 
 interface MultusReport {
@@ -272,6 +288,37 @@ spec('plexus install --replace-multus', (it) => {
     assert.ok(existsSync(join(node.confDir, '00-multus.conf')))
   })
 
+  it('one pod whose namespace cannot be seen, or whose interface has no name, holds up no other', async () => {
+    const node = await stubNode()
+    const { replace, ...folders } = scene(node)
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const pods = [await node.pod({ name: 'a' }), await node.pod({ name: 'b' }), await node.pod({ name: 'c' })]
+    for (const pod of pods)
+      await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    const [first, second] = pods.map(({ containerId }) => containerId).sort()
+    for (const folder of [folders.multusCacheDir, folders.cniCacheDir]) {
+      const results = join(folder, 'results')
+      for (const name of readdirSync(results)) {
+        const text = readFileSync(join(results, name), 'utf8')
+        if (name.includes(String(first)))
+          writeFileSync(join(results, name), text.replaceAll('/run/netns/', '/run/netns-elsewhere/'))
+        if (name.includes(String(second)))
+          writeFileSync(join(results, name), text.replaceAll('"eth0"', '"../../eth0"'))
+      }
+    }
+    for (const adopted of [1, 0]) {
+      const report = reportOf(await replace(), 1)
+      assert.is(report.adopted.length, adopted)
+      assert.equal(
+        report.left.map(({ containerId }) => containerId),
+        [first, second],
+      )
+      assert.match(String(report.left[0]?.reason), '/run/netns-elsewhere is not there')
+      assert.match(String(report.left[1]?.reason), 'the interface name')
+    }
+    assert.is(journalFiles(node.stateDir).length, 1)
+  })
+
   it('in a container a pod whose namespace is seen only as a plain file, or as a process, is left for another run', async () => {
     const node = await stubNode()
     const { replace, replaceBy, ...folders } = scene(node)
@@ -353,6 +400,66 @@ exec unshare --mount --pid --fork --kill-child --mount-proc \\
     assert.equal(report.adopted, ['default/later'])
     assert.match(String(report.left[0]?.reason), 'cannot be read')
     assert.ok(existsSync(join(folders.multusCacheDir, torn.containerId)))
+  })
+
+  it('what is remembered of an adopted pod is damaged: it holds up neither the others nor the uninstall', async () => {
+    const node = await stubNode()
+    const { replace, shim, binDir, ...folders } = scene(node)
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const networks = [{ name: 'cluster-net', config }]
+    const [torn, whole] = [await node.pod({ name: 'torn' }), await node.pod({ name: 'whole' })]
+    for (const pod of [torn, whole])
+      await attachAsMultus(node, pod, networks, { ...folders, path: [node.binDir] })
+    assert.is(reportOf(await replace('--plugin-dir', node.binDir)).adopted.length, 2)
+    const memory = join(node.stateDir, 'adopted', `${torn.containerId}-eth0.json`)
+    const odd = join(node.stateDir, 'adopted/odd-eth0.json')
+    mkdirSync(odd)
+    const remove = async (pod: TestPod): Promise<void> => {
+      writeFileSync(memory, '{"containerId":"')
+      assert.is((await pod.run('DEL', { executable: shim, path: [] })).status, 0)
+    }
+    for (const pod of [torn, whole]) await remove(pod)
+    // Nobody knows any more that Multus's files of it are those of a pod that is gone.
+    assert.equal(reportOf(await replace('--plugin-dir', node.binDir)).adopted, ['default/torn'])
+    assert.not.ok(existsSync(join(folders.multusCacheDir, whole.containerId)))
+    await remove(torn)
+    const gone = await runCli([
+      ...['uninstall', '--bin-dir', binDir, '--conf-dir', node.confDir, '--state-dir', node.stateDir],
+      ...['--socket', join(binDir, '../run/plexus.sock'), '--dev-info-dir', join(binDir, '../devinfo')],
+    ])
+    assert.is(gone.status, 0, gone.stdout + gone.stderr)
+    assert.match(gone.stderr, `${memory} names stays: it is not JSON`)
+    assert.match(gone.stderr, `${odd} names stays: it is no regular file`)
+    assert.not.ok(existsSync(node.stateDir))
+  })
+
+  it('nothing is recorded of a pod whose result says nothing, and one that cannot be remembered leaves no file open', async () => {
+    const node = await stubNode()
+    const { stateDir } = node
+    const folders = multusFolders(tempDir('caches'))
+    const config = { cniVersion: '1.0.0', name: 'cluster-net', type: 'primary' }
+    const [mute, odd] = [await node.pod({ name: 'mute' }), await node.pod({ name: 'odd' })]
+    for (const pod of [mute, odd])
+      await attachAsMultus(node, pod, [{ name: 'cluster-net', config }], { ...folders, path: [node.binDir] })
+    const results = join(folders.multusCacheDir, 'results')
+    for (const name of readdirSync(results).filter((name) => name.includes(mute.containerId))) {
+      const kept = JSON.parse(readFileSync(join(results, name), 'utf8'))
+      writeFileSync(
+        join(results, name),
+        JSON.stringify({ ...kept, result: { cniVersion: '1.0.0', ips: [{ address: 5 }] } }),
+      )
+    }
+    mkdirSync(join(stateDir, 'adopted', `${odd.containerId}-eth0.json`), { recursive: true })
+    const options = { stateDir, ...folders, defaultNetwork: undefined, pluginDirs: [] }
+    for (let times = 1; times <= 2; times++) {
+      const { adopted, left } = await adoptPods(options)
+      assert.equal(adopted, [])
+      const reasons = new Map(left.map(({ containerId, reason }) => [containerId, reason]))
+      assert.match(String(reasons.get(mute.containerId)), '/ips/0/address must be an address')
+      assert.match(String(reasons.get(odd.containerId)), 'EISDIR')
+    }
+    assert.equal(journalFiles(stateDir), [`${odd.containerId}/eth0`])
+    await eventually(() => assert.equal(openFilesBelow(stateDir), []))
   })
 
   it("Multus's file stays until our list is there and served", async () => {

@@ -17,6 +17,8 @@ const STALE_AFTER_MS = 10 * 60_000
 
 interface Lease {
   readonly path: string
+  /** The file that it was in. */
+  readonly inode: number
   /** Empty if host-local was killed between making the file and writing into it: no DEL ever finds it. */
   readonly containerId: string
   readonly takenAtMs: number
@@ -55,28 +57,36 @@ export function leaseProbe(node: ExaminedNode, dataDirs: readonly string[]): Fou
       ...(certain.length === 0
         ? {}
         : {
-            repair: () =>
-              certain.map(({ path }) => {
-                rmSync(path, { force: true })
-                return `removed ${path}`
-              }),
+            repair: () => freeLeases(certain),
           }),
     },
   ]
 }
 
-function leasesIn(folder: string): Lease[] {
+/** What is no lease, whatever its name, is passed over. */
+export function leasesIn(folder: string): Lease[] {
   return namesIn(folder, MOST_NETWORKS).flatMap((network) =>
     namesIn(join(folder, network), MOST_LEASES)
       .filter((name) => isIP(name.replaceAll('_', ':')) !== 0)
       .flatMap((name) => {
         const path = join(folder, network, name)
-        const [containerId = ''] = (textOf(path, MOST_LEASE_BYTES) ?? '').trim().split(/\s/)
         const entry = entryAt(path)
-        if (entry === undefined || !/^[\w.-]*$/.test(containerId)) return []
-        return [{ path, containerId, takenAtMs: entry.mtimeMs }]
+        if (entry?.isFile() !== true || entry.size > MOST_LEASE_BYTES) return []
+        const [containerId = ''] = (textOf(path, MOST_LEASE_BYTES) ?? '').trim().split(/\s/)
+        if (!/^[\w.-]*$/.test(containerId)) return []
+        return [{ path, inode: entry.ino, containerId, takenAtMs: entry.mtimeMs }]
       }),
   )
+}
+
+/** Removes them, but for those that somebody else has removed since, or given to another pod. */
+export function freeLeases(leases: readonly Lease[]): string[] {
+  return leases.flatMap(({ path, inode, takenAtMs }) => {
+    const now = entryAt(path)
+    if (now?.ino !== inode || now.mtimeMs !== takenAtMs) return []
+    rmSync(path, { force: true })
+    return [`removed ${path}`]
+  })
 }
 
 /** By the clock as it is now. */
