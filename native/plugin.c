@@ -159,21 +159,11 @@ typedef struct {
   volatile int processor, error;
 } Launch;
 
-static int next_processor(int processor) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return processor;
-  for (int step = 1; step < CPU_SETSIZE; step++) {
-    int next = (processor + step) % CPU_SETSIZE;
-    if (CPU_ISSET((size_t)next, &allowed)) return next;
-  }
-  return processor;
-}
-
 /* A failure only leaves it free to move: -1. */
-static int stay_on_processor(int other_than) {
+static int stay_on_processor(Place place) {
   int processor = sched_getcpu();
+  if (processor == place.other_than) processor = place.instead;
   if (processor < 0 || processor >= CPU_SETSIZE) return -1;
-  if (processor == other_than) processor = next_processor(processor);
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET((size_t)processor, &set);
@@ -185,7 +175,7 @@ static int launch(void *argument) {
   Launch *launch = argument;
   setpgid(0, 0);
   guard_watch(launch->guard, getpid());
-  if (launch->place.stays) launch->processor = stay_on_processor(launch->place.other_than);
+  if (launch->place.stays) launch->processor = stay_on_processor(launch->place);
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(launch->ends[fd], fd) < 0) {
       launch->error = errno;

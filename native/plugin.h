@@ -38,10 +38,13 @@ void free_plugin(Plugin *plugin);
 /* Why a file may not run, NULL when it may: it and every folder on its way must be root's alone. */
 char *trust_fault(const char *resolved);
 
-/* Whether a plugin and its children run on one processor, the one that we are on if it is not `other_than`. */
+/*
+ * Whether a plugin and its children stay on the processor on which they start; if that is `other_than`, on `instead`, or
+ * on none when that is -1.
+ */
 typedef struct {
   bool stays;
-  int other_than;
+  int other_than, instead;
 } Place;
 
 /* A started plugin. `pidfd` is -1 on kernels without, `processor` where it is free to move. */

@@ -1,6 +1,7 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,16 +148,25 @@ static void report_missing(Runner *runner, Call *call) {
   refuse(runner, call, CODE_PLUGIN_NOT_FOUND, (char *)reason.at);
 }
 
+/* A plugin that runs beside the one before it is to have another processor, but only one that the kernel has given us. */
+static Place place_of(const Runner *runner, const Call *call) {
+  Place place = {(call->exec.mode & MODE_KEEP_PROCESSOR) != 0, -1, -1};
+  if ((call->exec.mode & MODE_ORDER) != MODE_WITH) return place;
+  place.other_than = runner->processor;
+  place.instead = sched_getcpu();
+  if (place.instead == place.other_than) place.instead = runner->earlier_processor;
+  return place;
+}
+
 static int start_process(Runner *runner, Call *call) {
   if (runner->guard->pipe < 0) *runner->guard = start_guard(runner->lock);
   Buffer texts = {0};
   char **environment = make_environment(runner, call, &texts);
-  bool is_beside = (call->exec.mode & MODE_ORDER) == MODE_WITH;
-  Place place = {(call->exec.mode & MODE_KEEP_PROCESSOR) != 0, is_beside ? runner->processor : -1};
-  int error = start_plugin(&call->plugin, environment, *runner->guard, place, &call->process);
-  runner->processor = call->process.processor;
+  int error = start_plugin(&call->plugin, environment, *runner->guard, place_of(runner, call), &call->process);
   free(environment);
   buffer_free(&texts);
+  if (call->process.processor != runner->processor) runner->earlier_processor = runner->processor;
+  runner->processor = call->process.processor;
   return error;
 }
 

@@ -62,8 +62,8 @@ struct Runner {
   /* In no queue: its plugin has been started for the call that comes next, if that is the same. */
   Call *held;
   size_t count, running;
-  /* On which the plugin that was started last stays, or -1: one that runs beside it is to have another. */
-  int processor;
+  /* On which the plugin that was started last stays, and the last other one; -1 when there is none. */
+  int processor, earlier_processor;
   /* How the call before the first one went; true when there was none. */
   bool before_succeeded;
   bool before_was_dropped;

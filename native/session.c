@@ -118,6 +118,7 @@ void begin_session(Session *session) {
       .guard = &session->guard,
       .lock = &session->lock,
       .processor = -1,
+      .earlier_processor = -1,
       .before_succeeded = true,
       .over = report_exit,
       .context = session,

@@ -335,8 +335,8 @@ spec('shim: a plugin that stays on its processor', (it) => {
     })
     assert.is((await shim.run('ADD')).status, 0)
     assert.equal(daemon.faults, [])
-    for (const list of lists) assert.match(list, /^\d+$/)
-    assert.is(new Set(lists).size, Math.min(2, availableParallelism()))
+    // Where the kernel has shown us no other one it is left free.
+    assert.is(new Set(lists).size, Math.min(2, availableParallelism()), lists.join(' '))
   })
 })
 

@@ -188,7 +188,7 @@ spec('networks annotation, generated', (it) => {
     assert.ok(seen.accepted > 100 && seen.refused > 1000, JSON.stringify(seen))
   })
 
-  it('an annotation as long as Kubernetes allows is read within seconds', () => {
+  it('an annotation as long as Kubernetes allows is read in a time that grows with its length', () => {
     const limit = 256 * 1024
     const started = performance.now()
     for (const text of [
@@ -200,6 +200,7 @@ spec('networks annotation, generated', (it) => {
     ]) {
       outcome(text)
     }
-    assert.ok(performance.now() - started < 10_000, `${performance.now() - started} ms`)
+    // What grows with the square takes many minutes.
+    assert.ok(performance.now() - started < 60_000, `${performance.now() - started} ms`)
   })
 })
