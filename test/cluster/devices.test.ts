@@ -44,7 +44,8 @@ spec('devices of pods in the cluster', (it) => {
     devices.kubelet.setPods({ name: 'upf', namespace, containers: [{ [VF]: DEVICES }] })
     await devices.kubelet.start()
     const pod = await node.podOf(installation, { name: 'upf', networks: 'vf-alpha,plain,vf-beta,vf-alpha' })
-    await eventually(async () => assert.equal(await conditionsOf('upf'), []))
+    await eventually(() => assert.ok(proxy.hasTold(pod.manifest.metadata.uid ?? 'none')))
+    assert.equal(await conditionsOf('upf'), [])
     const before = proxy.requests.length
     const added = await pod.run('ADD')
     assertAdded(added)

@@ -132,6 +132,7 @@ spec('devices, daemon', (it) => {
     assert.equal(filesBelow(folder), [`default-vf-a-${pod.containerId}_net1`])
     assertDone(await pod.run('DEL', { executable }))
     assert.equal(filesBelow(folder), [])
-    await node.assertClean(before)
+    // A guard may need a moment to end.
+    await eventually(() => node.assertClean(before))
   })
 })

@@ -183,7 +183,7 @@ export async function startNodePod(
         if (container.startupProbe !== undefined) await probe(container, 'startupProbe')
         // Until it is, a rollout waits, for as long as it takes.
         if (container.readinessProbe !== undefined) await probe(container, 'readinessProbe', 12)
-        if (container.livenessProbe !== undefined) await probe(container, 'livenessProbe', 1)
+        if (container.livenessProbe !== undefined) await probe(container, 'livenessProbe')
       }
     },
     async stop() {

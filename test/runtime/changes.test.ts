@@ -42,7 +42,7 @@ spec('changes while pods come and go', (it) => {
     })
 
     it(`${release}: ${CHURNED} pods while the daemon is killed again and again: each starts in the end, and nothing stays`, async () => {
-      const node = await runtimeNode(release, { shim: { delWait: '0' } })
+      const node = await runtimeNode(release, { shim: { addWait: '60', delWait: '0' } })
       const { containerd } = node
       let daemon = await node.up()
       const names = Array.from({ length: CHURNED }, (_, number) => `pod-${number}`)
@@ -98,8 +98,9 @@ spec('changes while pods come and go', (it) => {
       writeFileSync(`${file}.new`, JSON.stringify({ ...list, name: 'other-net', plugins }))
       renameSync(`${file}.new`, join(confDir, '20-other.conflist'))
       renameSync(file, `${file}.away`)
+      let attempt = 0
       await eventually(async () => {
-        const second = await containerd.run(node.writePod({ name: 'second' }))
+        const second = await containerd.run(node.writePod({ name: 'second' }), { attempt: attempt++ })
         const interfaces = await interfacesOf(second)
         await second.remove()
         assert.equal(interfaces, ['eth0 10.93.0.2'])

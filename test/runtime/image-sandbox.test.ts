@@ -253,7 +253,7 @@ spec('the image in a cluster', (it) => {
     await Promise.all([beta?.remove(), silent.remove()])
 
     const uninstalling = uninstall(node)
-    await eventually(() => assert.not.ok(isListed()), 10_000)
+    await eventually(() => assert.not.ok(isListed()), 30_000)
     await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 20_000)
     const late = await node.start({ name: 'late', networks: NETWORKS })
     assert.is((await linksOf(late)).length, 1)
@@ -276,7 +276,7 @@ spec('the image in a cluster', (it) => {
       await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
       const sandbox = await rich(node, name)
       const uninstalling = uninstall(node)
-      await eventually(() => assert.not.ok(isListed()), 10_000)
+      await eventually(() => assert.not.ok(isListed()), 30_000)
       await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 20_000)
       await sandbox.remove()
       await node.undeploy()
