@@ -12,7 +12,7 @@ import { spec } from '../spec.ts'
 spec('the end of a daemon', (it) => {
   it('SIGTERM: not ready, nothing new, what is under way is finished, then 0', async () => {
     const node = await stubNode()
-    const { shim: executable, socket, start } = installDaemon(node)
+    const { shim: executable, socket, start } = installDaemon(node, { shim: { delWait: '0' } })
     const daemon = await start()
     node.behave(node.beta, { add: { blockBefore: 'gate' } })
     const pod = await node.pod()
@@ -33,7 +33,10 @@ spec('the end of a daemon', (it) => {
 
   it('drainTimeout bounds the wait, the exit status tells of what was cut off', async () => {
     const node = await stubNode()
-    const { shim: executable, start } = installDaemon(node, { conf: { drainTimeout: 0.3 } })
+    const { shim: executable, start } = installDaemon(node, {
+      conf: { drainTimeout: 0.3 },
+      shim: { delWait: '0' },
+    })
     const daemon = await start()
     node.behave(node.beta, { add: { sleepMs: 8000, calls: [1, 1] } })
     const pod = await node.pod()
@@ -51,7 +54,7 @@ spec('the end of a daemon', (it) => {
 
   it('a second signal ends it at once', async () => {
     const node = await stubNode()
-    const { shim: executable, start } = installDaemon(node)
+    const { shim: executable, start } = installDaemon(node, { shim: { delWait: '0' } })
     const daemon = await start()
     node.behave(node.beta, { add: { sleepMs: 8000, calls: [1, 1] } })
     const pod = await node.pod()
