@@ -45,7 +45,8 @@ spec('a pod of a real cluster', (it) => {
   const asked = (from: number): string[] =>
     scene.proxy.requests
       .slice(from)
-      .filter(({ isWatch }) => !isWatch)
+      // What the daemon tells of the node comes when it is time for it.
+      .filter(({ isWatch, path }) => !isWatch && !path.startsWith('/api/v1/nodes/'))
       .map(({ method, path }) => `${method} ${path.replace(/^.*(?=\/[^/]+\/[^/]+\/status)/, '')}`)
   const statusOf = async (name: string): Promise<{ name: string; interface: string }[]> =>
     JSON.parse((await scene.api.ok('GET', scene.podPath(name))).metadata.annotations[STATUS])
