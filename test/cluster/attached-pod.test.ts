@@ -8,7 +8,7 @@ import { debianPlugins } from '../rig/plugin-dirs.ts'
 import { journalFiles, leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene } from './scene.ts'
+import { askedForPods, type ClusterScene, clusterScene, isFollowed } from './scene.ts'
 
 const STATUS = 'k8s.v1.cni.cncf.io/network-status'
 
@@ -43,11 +43,7 @@ spec('a pod of a real cluster', (it) => {
     return await node.pod({ name, namespace: scene.namespace, uid, networks })
   }
   const asked = (from: number): string[] =>
-    scene.proxy.requests
-      .slice(from)
-      // What the daemon tells of the node comes when it is time for it.
-      .filter(({ isWatch, path }) => !isWatch && !path.startsWith('/api/v1/nodes/'))
-      .map(({ method, path }) => `${method} ${path.replace(/^.*(?=\/[^/]+\/[^/]+\/status)/, '')}`)
+    askedForPods(scene, from).map((line) => line.replace(/ .*(?=\/[^/]+\/[^/]+\/status)/, ' '))
   const statusOf = async (name: string): Promise<{ name: string; interface: string }[]> =>
     JSON.parse((await scene.api.ok('GET', scene.podPath(name))).metadata.annotations[STATUS])
 
@@ -91,8 +87,8 @@ spec('a pod of a real cluster', (it) => {
     // Both are followed, and the daemon has been told of the pod.
     await eventually(() => {
       assert.ok(scene.proxy.requests.slice(earlier).filter(({ isWatch }) => isWatch).length >= 2)
-      assert.ok(scene.proxy.hasTold(pod.manifest.metadata.uid ?? 'none'))
     })
+    await isFollowed(scene, daemon, pod)
     const before = scene.proxy.requests.length
     assertAdded(await pod.run('ADD', { executable, conf: conf() }))
     assert.equal((await pod.netns.links()).map(({ ifname }) => ifname).sort(), ['eth0', 'lo', 'net1', 'net2'])
