@@ -33,7 +33,7 @@ export interface Enclosure {
   readonly cgroup: string
   /** Starts a program in it; output goes to `logFile`. */
   start(program: string, args: readonly string[], options: EnclosedOptions): Promise<EnclosedProcess>
-  /** Runs a program in it to its end, at most two minutes, and gives its stdout; rejects with all its words. */
+  /** Runs a program in it to its end, at most five minutes, and gives its stdout; rejects with all its words. */
   run(program: string, args?: readonly string[], options?: RunOptions): Promise<string>
   /** Ends all that is in it at once, as a power cut does. */
   cut(): Promise<void>
@@ -94,7 +94,7 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
     cgroup,
     async run(program, programArgs = [], { env = ENVIRONMENT, stdin = '' } = {}) {
       const [command = '', ...rest] = [...enter, program, ...programArgs]
-      const running = execFileAsync(command, rest, { env, timeout: 120_000, maxBuffer: 64 * 2 ** 20 })
+      const running = execFileAsync(command, rest, { env, timeout: 300_000, maxBuffer: 64 * 2 ** 20 })
       running.child.stdin?.on('error', () => undefined)
       running.child.stdin?.end(stdin)
       try {

@@ -83,11 +83,11 @@ spec('changes while pods come and go', (it) => {
       const { containerd, confDir } = node
       const file = join(confDir, CLUSTER_FILE)
       renameSync(file, join(node.manifests, '..', CLUSTER_FILE))
-      await eventually(async () => assert.equal(await containerd.plugins(), []), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), []), 60_000)
       const daemon = await node.start()
       assert.is((await containerd.condition('NetworkReady')).status, false)
       renameSync(join(node.manifests, '..', CLUSTER_FILE), file)
-      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 60_000)
       const first = await containerd.run(node.writePod({ name: 'first' }))
       assert.equal(await interfacesOf(first), ['eth0 10.90.0.2'])
 
@@ -104,7 +104,7 @@ spec('changes while pods come and go', (it) => {
         const interfaces = await interfacesOf(second)
         await second.remove()
         assert.equal(interfaces, ['eth0 10.93.0.2'])
-      }, 30_000)
+      }, 60_000)
       // What it was attached with is undone, not what is there now.
       await first.remove()
       await node.close(daemon)
