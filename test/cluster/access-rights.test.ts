@@ -229,7 +229,7 @@ spec('the access rights in deploy/', (it) => {
         ['default-net', 'default/n6'],
       )
     })
-    assert.equal((await daemon.get('/readyz')).body.trim(), 'ready')
+    await eventually(async () => assert.equal((await daemon.get('/readyz')).body.trim(), 'ready'))
     assertDone(await pod.run('DEL', { executable, conf: conf() }))
     assert.equal(
       daemon.lines().filter((line) => line.includes('forbidden')),
@@ -415,7 +415,7 @@ async function allowedOf(api: KubeApiserver, token: string, rights: readonly Rig
           method: 'POST',
           agent,
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-          timeout: 20_000,
+          timeout: 60_000,
         },
         async (response) => {
           try {

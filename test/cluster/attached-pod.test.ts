@@ -8,7 +8,7 @@ import { debianPlugins } from '../rig/plugin-dirs.ts'
 import { journalFiles, leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
 import { spec } from '../spec.ts'
-import { type ClusterScene, clusterScene } from './scene.ts'
+import { askedForPods, type ClusterScene, clusterScene, isFollowed } from './scene.ts'
 
 const STATUS = 'k8s.v1.cni.cncf.io/network-status'
 
@@ -43,10 +43,7 @@ spec('a pod of a real cluster', (it) => {
     return await node.pod({ name, namespace: scene.namespace, uid, networks })
   }
   const asked = (from: number): string[] =>
-    scene.proxy.requests
-      .slice(from)
-      .filter(({ isWatch }) => !isWatch)
-      .map(({ method, path }) => `${method} ${path.replace(/^.*(?=\/[^/]+\/[^/]+\/status)/, '')}`)
+    askedForPods(scene, from).map((line) => line.replace(/ .*(?=\/[^/]+\/[^/]+\/status)/, ' '))
   const statusOf = async (name: string): Promise<{ name: string; interface: string }[]> =>
     JSON.parse((await scene.api.ok('GET', scene.podPath(name))).metadata.annotations[STATUS])
 
@@ -83,13 +80,15 @@ spec('a pod of a real cluster', (it) => {
 
   it('gets its networks by shim and daemon: no read, one write, DEL without the API server', async () => {
     const daemonConf = { kubeconfig }
+    const earlier = scene.proxy.requests.length
     const { shim: executable, start } = installDaemon(node, { conf: daemonConf })
     const daemon = await start({ wrap: ['env', 'NODE_NAME=worker-1'] })
     const pod = await podWith('warm', 'net-a,net-b')
-    // Both are followed: the lists were read, and the pod is younger than they.
+    // Both are followed, and the daemon has been told of the pod.
     await eventually(() => {
-      assert.is(scene.proxy.requests.filter(({ isWatch }) => isWatch).length >= 2, true)
+      assert.ok(scene.proxy.requests.slice(earlier).filter(({ isWatch }) => isWatch).length >= 2)
     })
+    await isFollowed(scene, daemon, pod)
     const before = scene.proxy.requests.length
     assertAdded(await pod.run('ADD', { executable, conf: conf() }))
     assert.equal((await pod.netns.links()).map(({ ifname }) => ifname).sort(), ['eth0', 'lo', 'net1', 'net2'])
@@ -166,9 +165,11 @@ spec('a pod of a real cluster', (it) => {
     assertAdded(await pod.run('ADD', { executable, conf: conf(annotations(`${namespace}/net-a`)) }))
     assert.ok((await pod.netns.links()).some(({ ifname }) => ifname === 'net1'))
     assertDone(await pod.run('DEL', { executable, conf: conf() }))
-    const ready = await daemon.get('/readyz')
-    assert.is(ready.status, 200)
-    assert.match(ready.body, /ready; .*(hang up|ECONNRESET)/)
+    await eventually(async () => {
+      const ready = await daemon.get('/readyz')
+      assert.is(ready.status, 200)
+      assert.match(ready.body, /ready; .*(hang up|ECONNRESET)/)
+    })
     // Neither the pod without its annotations nor a NAD that was never used is made up.
     assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'cannot be asked')
     const other = conf(annotations(`${namespace}/never`))
@@ -188,8 +189,8 @@ spec('a pod of a real cluster', (it) => {
     const pod = await podWith('moved', 'net-a')
     assertRefused(await pod.run('ADD', { executable, conf: conf() }), 11, 'ECONNREFUSED')
     configure({ kubeconfig })
-    await eventually(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })), 15_000)
-    assert.is((await daemon.get('/readyz')).body.trim(), 'ready')
+    await eventually(async () => assertAdded(await pod.run('ADD', { executable, conf: conf() })), 30_000)
+    await eventually(async () => assert.is((await daemon.get('/readyz')).body.trim(), 'ready'))
     assertDone(await pod.run('DEL', { executable, conf: conf() }))
     assert.is(await daemon.stop(), 0)
   })

@@ -6,7 +6,14 @@ import { eventually, type Installation, type TestDaemon } from '../rig/daemon.ts
 import { stopKubelets } from '../rig/kubelet.ts'
 import { filesBelow } from '../rig/state-files.ts'
 import { spec } from '../spec.ts'
-import { type ClusterNode, type ClusterScene, clusterNode, clusterScene } from './scene.ts'
+import {
+  askedForPods,
+  type ClusterNode,
+  type ClusterScene,
+  clusterNode,
+  clusterScene,
+  isFollowed,
+} from './scene.ts'
 
 const ANNOTATIONS = 'k8s.v1.cni.cncf.io'
 const DEVICES = ['0000:03:02.1', '0000:03:02.2', '0000:03:02.3']
@@ -44,7 +51,8 @@ spec('devices of pods in the cluster', (it) => {
     devices.kubelet.setPods({ name: 'upf', namespace, containers: [{ [VF]: DEVICES }] })
     await devices.kubelet.start()
     const pod = await node.podOf(installation, { name: 'upf', networks: 'vf-alpha,plain,vf-beta,vf-alpha' })
-    await eventually(async () => assert.equal(await conditionsOf('upf'), []))
+    await isFollowed(scene, daemon, pod)
+    assert.equal(await conditionsOf('upf'), [])
     const before = proxy.requests.length
     const added = await pod.run('ADD')
     assertAdded(added)
@@ -53,11 +61,7 @@ spec('devices of pods in the cluster', (it) => {
     ])
     assert.equal(devices.kubelet.calls(), [`Get ${namespace}/upf`])
     await eventually(async () => assert.equal(await conditionsOf('upf'), ['True NetworksAttached']))
-    const asked = proxy.requests.slice(before).filter(({ isWatch }) => !isWatch)
-    assert.equal(
-      asked.map(({ method, path }) => `${method} ${path}`),
-      [`PATCH ${scene.podPath('upf')}/status`],
-    )
+    assert.equal(askedForPods(scene, before), [`PATCH ${scene.podPath('upf')}/status`])
     const { metadata } = await scene.api.ok('GET', scene.podPath('upf'))
     const shown: { 'device-info'?: { pci: { 'pci-address': string } } }[] = JSON.parse(
       metadata.annotations[`${ANNOTATIONS}/network-status`],

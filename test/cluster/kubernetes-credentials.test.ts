@@ -87,7 +87,7 @@ spec('Kubernetes credentials', (it) => {
         const before = proxy.requests.filter(({ isWatch }) => !isWatch).length
         assert.is((await store.nad(namespace, `round-${round}`))?.name, `round-${round}`)
         assert.is(proxy.requests.filter(({ isWatch }) => !isWatch).length, before)
-      }, 15_000)
+      }, 30_000)
     }
     assert.is(tokens.size, 5)
     proxy.rotate(scene.api.authority)
@@ -129,7 +129,7 @@ spec('Kubernetes credentials', (it) => {
       assert.match((await lookup).message, 'no whole answer within')
       assert.is(tries, 2)
       // With its whole time once more: 11 s.
-      assert.ok(performance.now() - startedAt < 9000)
+      assert.ok(performance.now() - startedAt < 10_500)
     } finally {
       proxy.fault = () => undefined
     }

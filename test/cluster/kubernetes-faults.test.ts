@@ -66,7 +66,7 @@ spec('Kubernetes faults', (it) => {
       const before = scene.proxy.requests.filter(({ isWatch }) => !isWatch).length
       assert.is((await store.nad(scene.namespace, name))?.name, name)
       assert.is(scene.proxy.requests.filter(({ isWatch }) => !isWatch).length, before)
-    }, 15_000)
+    }, 30_000)
     await eventually(() => assert.is(store.fault, undefined))
   }
 
@@ -82,7 +82,7 @@ spec('Kubernetes faults', (it) => {
         errorOf(store.nad(namespace, 'absent')),
       ])
       // 3 s are the bound of a lookup in this scene.
-      assert.ok(performance.now() - startedAt < 10_000)
+      assert.ok(performance.now() - startedAt < 20_000)
       for (const error of [podError, nadError]) {
         assert.is(error.code, CniErrorCode.TryAgainLater)
         assert.match(error.message, says)
@@ -158,7 +158,7 @@ spec('Kubernetes faults', (it) => {
     await scene.updateNad('known', { ...bridge, mtu: 1300 })
     await eventually(async () => {
       assert.match((await store.nad(scene.namespace, 'known'))?.config ?? '', '1300')
-    }, 15_000)
+    }, 30_000)
     const lists = scene.proxy.requests.slice(before).filter(({ isWatch }) => !isWatch)
     assert.equal(lists, [])
   })
@@ -172,7 +172,7 @@ spec('Kubernetes faults', (it) => {
     scene.proxy.fault = () => undefined
     await eventually(async () => {
       assert.match((await store.nad(scene.namespace, 'known'))?.config ?? '', '1400')
-    }, 15_000)
+    }, 30_000)
   })
 
   it('lists anew when the server has forgotten where it was, and forgets what went meanwhile', async () => {
@@ -211,7 +211,7 @@ spec('Kubernetes faults', (it) => {
           .slice(before)
           .filter(({ isWatch, path }) => !isWatch && path.includes('?'))
         assert.ok(lists.length >= 2)
-      }, 15_000)
+      }, 30_000)
       scene.proxy.fault = () => undefined
       await followsAgain(`after-refusal-${round}`)
     }
@@ -222,9 +222,14 @@ spec('Kubernetes faults', (it) => {
     scene.proxy.reset()
     await eventually(() => assert.match(store.fault ?? '', '500'))
     const before = scene.proxy.requests.length
+    const begin = performance.now()
     await new Promise((resolve) => setTimeout(resolve, 3000))
     // Two informers, at least 200 ms of pause each once it has grown.
-    assert.ok(scene.proxy.requests.length - before <= 32, `${scene.proxy.requests.length - before} requests`)
+    const most = 2 + (performance.now() - begin) / 100
+    assert.ok(
+      scene.proxy.requests.length - before <= most,
+      `${scene.proxy.requests.length - before} requests`,
+    )
     scene.proxy.fault = () => undefined
     await followsAgain('after-refusals')
     const said = store.warnings.filter((line) => line.includes('InternalError'))
@@ -259,7 +264,7 @@ spec('Kubernetes faults', (it) => {
       assert.match(await config('restored'), '"mtu":1}')
       assert.match(await config('changed-after'), '"mtu":7}')
       assert.is(await store.nad(namespace, 'lost'), undefined)
-    }, 40_000)
+    }, 60_000)
     await followsAgain('after-restore')
   })
 

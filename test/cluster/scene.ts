@@ -233,6 +233,22 @@ export async function clusterNode(
   }
 }
 
+/** Waits until a daemon has been told of a pod, and has had the time to take it in. */
+export async function isFollowed({ proxy }: ClusterScene, daemon: TestDaemon, pod: TestPod): Promise<void> {
+  await eventually(() => assert.ok(proxy.hasTold(pod.manifest.metadata.uid ?? 'none')))
+  for (let turns = 0; turns < 2; turns++) await daemon.get('/healthz')
+}
+
+/** What was asked of the API server from there on for pods: no watches, and nothing that comes when it is time for it. */
+export function askedForPods({ proxy }: ClusterScene, from: number): string[] {
+  return proxy.requests
+    .slice(from)
+    .filter(
+      ({ isWatch, path }) => !isWatch && !path.startsWith('/api/v1/nodes/') && !path.endsWith('/events'),
+    )
+    .map(({ method, path }) => `${method} ${path}`)
+}
+
 /** What an API server answers that refuses. */
 export function refusal(code: number, reason: string, headers: Record<string, string> = {}): ProxyFault {
   const message = `the ${reason} of the test`

@@ -33,7 +33,10 @@ function confWith(node: StubNode, annotations: object): object {
 
 async function withFallback(): Promise<{ node: StubNode; installed: Installation }> {
   const node = await stubNode()
-  return { node, installed: installDaemon(node, { shim: { fallback: fallback(), delWait: '0' } }) }
+  return {
+    node,
+    installed: installDaemon(node, { shim: { fallback: fallback(), addWait: '1', delWait: '0' } }),
+  }
 }
 
 const linksOf = async (pod: TestPod): Promise<string[]> =>
@@ -48,13 +51,13 @@ spec('a pod without network annotations, no daemon, and a fallback', (it) => {
     const conf = confWith(node, { 'kubernetes.io/config.source': 'api' })
     const added = await pod.run('ADD', { executable, conf })
     assertAdded(added)
-    assert.ok(added.durationMs >= 950 && added.durationMs < 8000, `${added.durationMs} ms`)
+    assert.ok(added.durationMs >= 950 && added.durationMs < 20_000, `${added.durationMs} ms`)
     assert.is(ipsOf(added).length, 1)
     assert.equal(await linksOf(pod), ['eth0', 'lo'])
     assert.equal(journalFiles(node.stateDir), [`${pod.containerId}/eth0`])
     const deleted = await pod.run('DEL', { executable, conf })
     assertDone(deleted)
-    assert.ok(deleted.durationMs < 3000, `${deleted.durationMs} ms`)
+    assert.ok(deleted.durationMs < 10_000, `${deleted.durationMs} ms`)
     assert.equal(node.steps(), ['primary ADD eth0', 'primary DEL eth0'])
     assert.equal(await linksOf(pod), ['lo'])
     await assertNothingButStatus(node, before, pod)
@@ -110,7 +113,7 @@ spec('a pod without network annotations, no daemon, and a fallback', (it) => {
       const before = await node.watch(pod)
       const added = await pod.run('ADD', { executable, conf: conf(node) })
       assertRefused(added, 11, 'does not answer')
-      assert.ok(added.durationMs >= 950 && added.durationMs < 4000, `${added.durationMs} ms`)
+      assert.ok(added.durationMs >= 950 && added.durationMs < 8000, `${added.durationMs} ms`)
       assert.equal(node.steps(), [])
       assertDone(await pod.run('DEL', { executable, conf: conf(node) }))
       await eventually(() => node.assertClean(before))

@@ -26,7 +26,7 @@ async function attachAndRemove(pods: readonly TestPod[], executable: string): Pr
       const [added, deleted] = [await pod.run('ADD', { executable }), await pod.run('DEL', { executable })]
       assertAdded(added)
       assertDone(deleted)
-      for (const { durationMs } of [added, deleted]) assert.ok(durationMs < 5000, `${durationMs} ms`)
+      for (const { durationMs } of [added, deleted]) assert.ok(durationMs < 20_000, `${durationMs} ms`)
     }),
   )
 }
@@ -54,7 +54,7 @@ spec('a delegate that behaves badly, through shim and daemon', (it) => {
         if (refusal !== undefined) assertRefused(run, refusal[0], 'plugin "alpha" failed', refusal[1])
         else if (verb === 'ADD') assertAdded(run)
         else assertDone(run)
-        assert.ok(run.durationMs < 10_000, `${verb}: ${run.durationMs} ms`)
+        assert.ok(run.durationMs < 30_000, `${verb}: ${run.durationMs} ms`)
         node.behave(node.alpha, {})
         assertDone(await pod.run('DEL', { executable }))
         await eventually(() => assert.equal(markedProcesses(), []))

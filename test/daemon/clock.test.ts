@@ -17,7 +17,8 @@ spec('a wall clock that jumps', (it) => {
     const node = await stubNode()
     const { shim: executable, start } = installDaemon(node, {
       conf: { maxConcurrentAdds: 1, errandInterval: 0.1 },
-      shim: { addWait: '10', delWait: '2' },
+      // A DEL that the shim does alone, since the daemon has no time for it, leaves the status.
+      shim: { addWait: '10', delWait: '10' },
     })
     const preload = join(ROOT, 'test/fixtures/clock/jumping.cjs')
     const daemon = await start({ wrap: ['env', `NODE_OPTIONS=--require=${preload}`] })
@@ -72,10 +73,10 @@ spec('a wall clock that jumps', (it) => {
 
     const added = await other.run('ADD', call)
     assertRefused(added, 11, 'does not answer')
-    assert.ok(added.durationMs > 900 && added.durationMs < 5000, `${added.durationMs} ms`)
+    assert.ok(added.durationMs > 900 && added.durationMs < 10_000, `${added.durationMs} ms`)
     const deleted = await pod.run('DEL', call)
     assertDone(deleted)
-    assert.ok(deleted.durationMs < 5000, `${deleted.durationMs} ms`)
+    assert.ok(deleted.durationMs < 10_000, `${deleted.durationMs} ms`)
     assertDone(await other.run('DEL', call))
     await eventually(() => assertNothingLeft(before))
   })

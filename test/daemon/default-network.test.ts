@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import type { JsonObject } from '../../src/cni/json.ts'
@@ -89,7 +89,7 @@ spec('default network that the daemon keeps', (it) => {
     assert.not.ok(existsSync(path))
     put('10-primary.conflist', defaultList('cluster-net', 'primary'))
     await soon(() => assert.ok(existsSync(path)))
-    await soon(async () => assert.is((await daemon.get('/readyz')).status, 200))
+    await eventually(async () => assert.is((await daemon.get('/readyz')).status, 200))
     // What the fallback needs without the daemon; not what only the daemon can read.
     const { stateDir, confDir } = node
     const { stateDir: state, confDir: conf, defaultNetwork, manifests } = list().plugins[0] ?? {}
@@ -133,7 +133,7 @@ spec('default network that the daemon keeps', (it) => {
       assert.ok(daemon.log().some(({ msg }) => String(msg).includes('05-podman.conflist is passed'))),
     )
     remove('10-calico.conflist')
-    await soon(async () => assert.is((await daemon.get('/readyz')).status, 503))
+    await eventually(async () => assert.is((await daemon.get('/readyz')).status, 503))
     await daemon.stop()
     const again = await installation.start()
     const { status, body } = await again.get('/readyz')
@@ -144,7 +144,7 @@ spec('default network that the daemon keeps', (it) => {
     assert.is(refused.status, 1)
     assert.match(refused.stdout, '10-calico.conflist does not exist')
     put('10-calico.conflist', calico)
-    await soon(async () => assert.is((await again.get('/readyz')).status, 200))
+    await eventually(async () => assert.is((await again.get('/readyz')).status, 200))
     assertDone(await runtime('ADD', pod))
     assertDone(await runtime('DEL', pod))
     assert.equal(steps(), ['calico ADD', 'calico DEL'])
@@ -171,7 +171,7 @@ spec('default network that the daemon keeps', (it) => {
     const before = await node.pod({ name: 'before' })
     assertDone(await runtime('ADD', before))
     assert.equal(steps(), ['primary ADD', 'istio-cni ADD'])
-    writeFileSync(path, JSON.stringify({ ...list(), plugins: [...list().plugins, { type: 'istio-cni' }] }))
+    put(basename(path), { ...list(), plugins: [...list().plugins, { type: 'istio-cni' }] })
     await soon(() => assert.equal(list().plugins[0]?.calledByRuntime, ['istio-cni']))
     const after = await node.pod({ name: 'after' })
     assertDone(await runtime('ADD', after))
@@ -186,8 +186,11 @@ spec('default network that the daemon keeps', (it) => {
     await soon(() => assert.ok(existsSync(path)))
     renameSync(path, `${path}.cilium_bak`)
     await soon(() => assert.ok(existsSync(path)))
-    const line = daemon.log().find(({ msg }) => String(msg).includes('put back'))
-    assert.match(String(line?.msg), 'set cni.exclusive=false')
+    // Said when it is there.
+    await eventually(() => {
+      const line = daemon.log().find(({ msg }) => String(msg).includes('put back'))
+      assert.match(String(line?.msg), 'set cni.exclusive=false')
+    })
     writeFileSync(join(node.stateDir, 'uninstalling'), '')
     rmSync(path)
     await delay(1500)
@@ -200,7 +203,7 @@ spec('default network that the daemon keeps', (it) => {
     put('10-primary.conflist', defaultList('cluster-net', 'primary'))
     await soon(() => assert.ok(existsSync(path)))
     put('00-danm.conf', { cniVersion: '0.3.1', name: 'meta_cni', type: 'danm' })
-    await soon(async () => {
+    await eventually(async () => {
       const { status, body } = await daemon.get('/readyz')
       assert.is(status, 200)
       assert.match(body, '00-danm.conf sorts before')

@@ -46,7 +46,7 @@ async function assertUndoneByErrand(
   await eventually(async () => {
     assertDone(await pod.run('STATUS', { executable, conf: node.conf({ cniVersion: '1.1.0' }) }))
     assert.equal(journalFiles(node.stateDir), [])
-  }, 10_000)
+  }, 30_000)
   const late = undosOf(node)
   assert.is(late.length, known + 1)
   const call = late.at(-1)
@@ -59,7 +59,8 @@ async function assertUndoneByErrand(
   )
   assert.is(call?.netns, expected.netns)
   assert.equal(leases(node.leaseDir), [])
-  assert.not(readdirSync(join(node.stateDir, 'locks')).includes(pod.containerId))
+  // Goes after the record.
+  await eventually(() => assert.not(readdirSync(join(node.stateDir, 'locks')).includes(pod.containerId)))
 }
 
 spec('a delegate whose DEL keeps failing', (it) => {
@@ -115,7 +116,9 @@ spec('a delegate whose DEL keeps failing', (it) => {
     configure({ errandInterval: 0.2 })
     daemon = await start()
     await assertUndoneByErrand(node, pod, executable, { stdin, netns: pod.netns.path })
-    assert.match((await daemon.get('/metrics')).body, 'plexus_errands_total{outcome="undone"} 1')
+    await eventually(async () =>
+      assert.match((await daemon.get('/metrics')).body, 'plexus_errands_total{outcome="undone"} 1'),
+    )
     assertDone(await pod.run('DEL', { executable }))
     await daemon.stop()
     await eventually(() => node.assertClean(before))
@@ -154,8 +157,10 @@ spec('a delegate whose DEL keeps failing', (it) => {
     await eventually(async () => {
       assertDone(await pod.run('STATUS', { executable, conf: node.conf({ cniVersion: '1.1.0' }) }))
       assert.ok(undosOf(node).length >= 4)
-    }, 10_000)
-    assert.match((await daemon.get('/metrics')).body, /plexus_errands_total\{outcome="failed"\} [1-9]/)
+    }, 30_000)
+    await eventually(async () =>
+      assert.match((await daemon.get('/metrics')).body, /plexus_errands_total\{outcome="failed"\} [1-9]/),
+    )
     node.behave(node.alpha, {})
     await assertUndoneByErrand(node, pod, executable, { stdin, netns: pod.netns.path })
     await daemon.stop()

@@ -8,7 +8,7 @@ import { assertNothingButStatus } from './after-replay.ts'
 spec('a daemon that hangs', (it) => {
   it('each verb has its answer in bounded time; when it goes on, it does not do what is over', async () => {
     const node = await stubNode()
-    const { shim: executable, start } = installDaemon(node)
+    const { shim: executable, start } = installDaemon(node, { shim: { addWait: '1', delWait: '1' } })
     const daemon = await start()
     const [pod, other] = [await node.pod(), await node.pod({ name: 'pod-b' })]
     const before = await node.watch(pod, other)
@@ -48,7 +48,7 @@ spec('a daemon that hangs', (it) => {
   for (const verb of ['ADD', 'DEL'] as const) {
     it(`in the middle of ${verb}: the runtime's TERM and KILL end it, and the next DEL is clean without the daemon`, async () => {
       const node = await stubNode()
-      const { shim: executable, start } = installDaemon(node)
+      const { shim: executable, start } = installDaemon(node, { shim: { delWait: '1' } })
       const daemon = await start()
       const pod = await node.pod()
       const before = await node.watch(pod)

@@ -24,7 +24,7 @@ spec('a node whose daemon is gone, or does not come up', (it) => {
     const socket = join(dir, 'run/plexus.sock')
     const folders = ['--bin-dir', binDir, '--state-dir', stateDir, '--socket', socket]
     const { plexus } = packageCopy()
-    const waits = ['--plugin-dir', node.binDir, '--add-wait', '1', '--del-wait', '0']
+    const waits = ['--plugin-dir', node.binDir, '--add-wait', '3', '--del-wait', '0']
     const installed = await runCli(['install', ...folders, ...waits], { executable: plexus })
     assert.is(installed.status, 0, installed.stderr)
     const list = { cniVersion: '1.0.0', name: 'cluster-net', plugins: [{ type: 'primary' }] }

@@ -6,7 +6,7 @@ import type { CniRequest } from '../../src/cni/request.ts'
 import { logRequest } from '../../src/daemon/log.ts'
 import type { RequestReport } from '../../src/daemon/session.ts'
 import { assertAdded, assertRefused, stubNode } from '../plugin/stub-node.ts'
-import { installDaemon } from '../rig/daemon.ts'
+import { eventually, installDaemon } from '../rig/daemon.ts'
 import { spec } from '../spec.ts'
 
 /** What is written for a report. */
@@ -106,7 +106,10 @@ spec("the daemon's log line", (it) => {
     node.behave(node.beta, { del: { error: { code: 105, msg }, calls: [1, 1] } })
     assertRefused(await pod.run('DEL', { executable }), 105)
     await pod.run('DEL', { executable })
-    const [added, failed] = daemon.log().filter(({ command }) => command !== undefined)
+    const requests = () => daemon.log().filter(({ command }) => command !== undefined)
+    // Written after the answer.
+    await eventually(() => assert.is(requests().length, 3))
+    const [added, failed] = requests()
     assert.is(added?.pod, 'default/pod-a')
     assert.equal(added?.networks, ['cluster-net', 'alpha-net', 'beta-net'])
     for (const phase of ['queueMs', 'planMs', 'delegatesMs', 'ownMs', 'durationMs'])

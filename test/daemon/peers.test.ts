@@ -10,6 +10,9 @@ import { eventually, installDaemon } from '../rig/daemon.ts'
 import { atEnd } from '../rig/teardown.ts'
 import { spec } from '../spec.ts'
 
+/** For shims among many who keep the daemon busy. */
+const PATIENT = { shim: { addWait: '20', delWait: '20' } }
+
 const PEERS: readonly [title: string, bytes: Buffer][] = [
   ['garbage', Buffer.alloc(4096, 0xa5)],
   ['a frame of no byte', Buffer.alloc(4)],
@@ -43,7 +46,7 @@ async function staleSocket(path: string): Promise<void> {
 spec('peers that are no shims', (it) => {
   it('are closed, and the service goes on; one line in ten seconds tells of them', async () => {
     const node = await stubNode()
-    const { shim: executable, socket: path, start } = installDaemon(node)
+    const { shim: executable, socket: path, start } = installDaemon(node, PATIENT)
     const daemon = await start()
     for (const [title, bytes] of PEERS) {
       const { socket, closed } = peer(path)
@@ -66,14 +69,14 @@ spec('peers that are no shims', (it) => {
     assertDone(await pod.run('DEL', { executable }))
     await eventually(() => node.assertClean(before))
     const ends = Promise.all([...idle, slow].map(({ closed }) => closed)).then(() => true)
-    assert.ok(await Promise.race([ends, delay(10_000, false)]), 'who says no hello is not closed')
+    assert.ok(await Promise.race([ends, delay(30_000, false)]), 'who says no hello is not closed')
     clearInterval(drip)
     assert.is(await daemon.stop(), 0)
   })
 
   it('a flood of silent ones, and of hellos that do not end, leaves room and memory for shims', async () => {
     const node = await stubNode()
-    const { shim: executable, socket: path, start } = installDaemon(node)
+    const { shim: executable, socket: path, start } = installDaemon(node, PATIENT)
     const daemon = await start()
     const pod = await node.pod()
     assertAdded(await pod.run('ADD', { executable }))

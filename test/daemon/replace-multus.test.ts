@@ -110,7 +110,7 @@ spec('a node that changes from Multus to Plexus', (it) => {
     await attachAsMultus(node, old, NETWORKS, { ...caches, path })
     const { child, said } = start([...install, '--watch'])
     await soon(() => assert.match(said(), 'adopted 1 pods: default/old'))
-    assert.match(said(), "Multus's file stays until there is")
+    await soon(() => assert.match(said(), "Multus's file stays until there is"))
     // Multus is still in force, and attaches another one.
     await attachAsMultus(node, young, NETWORKS, { ...caches, path })
     await soon(() => assert.match(said(), 'adopted 1 pods: default/young'))

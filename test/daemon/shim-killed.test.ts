@@ -54,7 +54,7 @@ spec('a shim killed -9 while the bridge plugin and its IPAM child run', (it) => 
       adding.kill('SIGKILL')
       const deleted = await pod.run('DEL', { executable })
       assertDone(deleted)
-      assert.ok(deleted.durationMs < 5000, `${deleted.durationMs} ms`)
+      assert.ok(deleted.durationMs < 10_000, `${deleted.durationMs} ms`)
       assert.ok(orphan !== undefined)
       for (const pid of [orphan.pid, orphan.ppid]) assert.not(markedProcesses().includes(pid))
       // An IPAM plugin that still lived would take its lease now.
@@ -96,19 +96,23 @@ spec("a runtime's deadline: SIGTERM, and SIGKILL a second later", (it) => {
       const daemon = await start()
       const pod = await node.pod()
       const before = await node.watch(pod)
-      const hang = { hang: true, ignoreTerm: true, calls: [1, 1] as const, lease: node.leaseDir }
+      const hang = { hang: true, ignoreTerm: true, lease: node.leaseDir }
       node.behave(node.alpha, { add: hang, ...(isStubborn ? { del: hang } : {}) })
       const adding = pod.start('ADD', { executable })
       await node.alpha.reached(1, 'ADD')
       adding.kill('SIGTERM')
-      await delay(1000)
+      if (isStubborn) await node.alpha.reached(1, 'DEL')
+      // On a slow machine what does end needs longer.
+      await Promise.race([delay(isStubborn ? 1000 : 30_000, undefined, { ref: false }), adding.finished])
       adding.kill('SIGKILL')
       const run = await adding.finished
+      // Not by a count of calls: the one that was ended may not have counted itself yet.
+      node.behave(node.alpha, {})
       if (isStubborn) assert.is(run.signal, 'SIGKILL')
       else assertRefused(run, 11, 'the runtime ended the call')
       const deleted = await pod.run('DEL', { executable })
       assertDone(deleted)
-      assert.ok(deleted.durationMs < 5000, `${deleted.durationMs} ms`)
+      assert.ok(deleted.durationMs < 10_000, `${deleted.durationMs} ms`)
       await eventually(() => assert.equal(markedProcesses(), []))
       await eventually(() => node.assertClean(before))
       await daemon.stop()
@@ -124,17 +128,18 @@ spec("a runtime's deadline: SIGTERM, and SIGKILL a second later", (it) => {
       const before = await node.watch(pod)
       assertAdded(await pod.run('ADD', { executable }))
       if (!isServed) assert.is(await daemon.stop(), 0)
-      node.behave(node.alpha, { del: { hang: true, ignoreTerm: true, calls: [1, 1] } })
+      node.behave(node.alpha, { del: { hang: true, ignoreTerm: true } })
       const deleting = pod.start('DEL', { executable })
       await node.alpha.reached(1, 'DEL')
       deleting.kill('SIGTERM')
       await delay(1000)
       deleting.kill('SIGKILL')
       await deleting.finished
+      node.behave(node.alpha, {})
       const steps = node.steps().length
       const again = await pod.run('DEL', { executable })
       assertDone(again)
-      assert.ok(again.durationMs < 5000, `${again.durationMs} ms`)
+      assert.ok(again.durationMs < 10_000, `${again.durationMs} ms`)
       assert.equal(node.steps().slice(steps), ['alpha DEL net1', 'primary DEL eth0'])
       await eventually(() => assert.equal(markedProcesses(), []))
       await assertNothingButStatus(node, before, pod)

@@ -116,7 +116,7 @@ spec('the socket and its directory', (it) => {
 
   it('the socket of a daemon that was killed is replaced, and nobody waits for it', async () => {
     const node = await stubNode()
-    const { shim: executable, socket, start } = installDaemon(node)
+    const { shim: executable, socket, start } = installDaemon(node, { shim: { delWait: '1' } })
     const first = await start()
     const pod = await node.pod()
     const before = await node.watch(pod)
@@ -140,7 +140,11 @@ spec('the socket and its directory', (it) => {
   ] as const) {
     it(`a ${title} at the socket's path: the daemon leaves it alone and says so, the shim answers as without a daemon`, async () => {
       const node = await stubNode()
-      const { shim: executable, socket, start } = installDaemon(node)
+      const {
+        shim: executable,
+        socket,
+        start,
+      } = installDaemon(node, { shim: { addWait: '1', delWait: '1' } })
       const pod = await node.pod()
       const before = await node.watch(pod)
       occupy(socket)

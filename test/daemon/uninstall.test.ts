@@ -67,7 +67,7 @@ async function scene(): Promise<Scene & { readonly before: readonly string[] }> 
     )
   const before = listing()
   const install = async (): Promise<void> => {
-    const waits = ['--add-wait', '1', '--del-wait', '1']
+    const waits = ['--add-wait', '10', '--del-wait', '10']
     const run = await runCli(['install', '--no-fallback', ...folders, ...waits, '--plugin-dir', node.binDir])
     assert.is(run.status, 0, run.stderr)
   }
@@ -212,7 +212,7 @@ spec('plexus uninstall', (it) => {
       await delay(100 + kills * 80)
       child.kill('SIGKILL')
       await ended
-      assert.is(reportOf(await uninstall('--wait', '20s'), 0).isDone, true)
+      assert.is(reportOf(await uninstall('--wait', '60s'), 0).isDone, true)
       assert.equal(listing(), before)
       assert.equal(leases(node.leaseDir), [])
     }

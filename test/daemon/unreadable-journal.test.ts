@@ -42,7 +42,7 @@ spec('a journal that cannot be read', (it) => {
     await eventually(async () => {
       assertDone(await pod.run('STATUS', { executable, conf: node.conf({ cniVersion: '1.1.0' }) }))
       assert.equal(filesBelow(join(node.stateDir, 'sandboxes')), [])
-    }, 8000)
+    }, 30_000)
     assert.equal(leases(node.leaseDir), [])
     await daemon.stop()
   })

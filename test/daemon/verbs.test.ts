@@ -70,7 +70,7 @@ spec('verbs through shim and daemon', (it) => {
         const run = await each.run('ADD', { executable, ...call })
         assert.is(run.status, 1, run.stdout)
       }
-      assert.equal(readdirSync(join(node.stateDir, 'locks')), [other.containerId])
+      await eventually(() => assert.equal(readdirSync(join(node.stateDir, 'locks')), [other.containerId]))
     }
     assertDone(await other.run('DEL', { executable }))
     await eventually(() => node.assertClean(before))

@@ -88,12 +88,12 @@ spec('shim: plugins that start up ahead of their turn', (it) => {
   it('its time begins at its turn', async () => {
     const shim = testShim()
     const [first, second] = programs(shim, ['first', 'second'])
-    first?.behave({ add: { sleepMs: 1000 } })
+    first?.behave({ add: { sleepMs: 2500 } })
     let exits: unknown[] = []
     await fakeDaemon(shim.socket, async (peer) => {
       peer.send(
         encodeMessage.exec(execFields({ id: 1, type: 'first' })),
-        encodeMessage.exec(execFields({ id: 2, type: 'second', mode: AHEAD, timeoutMs: 900 })),
+        encodeMessage.exec(execFields({ id: 2, type: 'second', mode: AHEAD, timeoutMs: 2400 })),
       )
       exits = await ends(peer, 2)
       peer.done()

@@ -25,7 +25,7 @@ async function lockFor(peer: Peer, containerId: string): Promise<boolean> {
 spec('shim: errands', (it) => {
   it('after the answer it works on another sandbox, and the runtime does not wait for it', async () => {
     const shim = testShim()
-    const stub = stubPlugin(shim.binDir, 'stub', { del: { sleepMs: 600 } })
+    const stub = stubPlugin(shim.binDir, 'stub', { del: { blockBefore: 'gate' } })
     const seen: unknown[] = []
     let isOver = false
     const daemon = await fakeDaemon(shim.socket, async (peer) => {
@@ -39,14 +39,14 @@ spec('shim: errands', (it) => {
     })
     const run = await shim.run('ADD')
     assert.is(run.stdout, 'answer')
-    assert.ok(run.durationMs < 400, String(run.durationMs))
+    stub.release('gate')
     // Its own lock is free, and gone, at once.
     assert.not(existsSync(join(shim.stateDir, 'locks/pod-1')))
     while (!isOver && daemon.faults.length === 0) await sleep(10)
     assert.equal(daemon.faults, [])
     assert.equal(seen, [true, true, 0, true])
     assert.is(stub.calls().length, 1)
-    for (const id of ['old-1', 'old-2']) (await lockSandbox(shim.stateDir, id, 100, false)).release(true)
+    for (const id of ['old-1', 'old-2']) (await lockSandbox(shim.stateDir, id, 5000, false)).release(true)
   })
 
   it('a sandbox that is being worked on is left alone', async () => {
@@ -128,8 +128,8 @@ spec('shim: errands', (it) => {
     })
     await shim.run('ADD')
     while (took === 0) await sleep(10)
-    assert.ok(took > 1500 && took < 3500, String(took))
-    ;(await lockSandbox(shim.stateDir, 'old-1', 2000, false)).release(true)
+    assert.ok(took > 1500 && took < 9000, String(took))
+    ;(await lockSandbox(shim.stateDir, 'old-1', 5000, false)).release(true)
     assert.not(isAlive(stub.calls()[0]?.pid ?? 0))
   })
 
@@ -142,8 +142,7 @@ spec('shim: errands', (it) => {
       await peer.exec({ command: 'DEL', containerId: 'old-1' })
       locked.push(await lockFor(peer, 'old-2'))
       peer.send(encodeMessage.errand(''))
-      await sleep(100)
-      ;(await lockSandbox(shim.stateDir, 'old-2', 100, false)).release(true)
+      ;(await lockSandbox(shim.stateDir, 'old-2', 5000, false)).release(true)
       if (locked.length < 4) peer.socket.destroy()
     }
     const agent = spawn(shim.executable, ['--agent'], {

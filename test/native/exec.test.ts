@@ -94,15 +94,15 @@ spec('shim: running a delegate', (it) => {
 
   it('one that hangs is ended at its limit with all its children', async () => {
     const begin = performance.now()
-    const { exit, stub } = await execOne({ add: { hang: true } }, { timeoutMs: 200 })
+    const { exit, stub } = await execOne({ add: { hang: true } }, { timeoutMs: 1500 })
     assert.is(exit.ended, Ended.timeout)
     assert.is(exit.signal, 15)
-    assert.ok(performance.now() - begin < 3000)
+    assert.ok(performance.now() - begin < 15_000)
     assert.not(isAlive(stub.calls()[0]?.pid ?? 0))
   })
 
   it('one that takes no notice of SIGTERM is killed half a second later', async () => {
-    const { exit, stub } = await execOne({ add: { ignoreTerm: true, hang: true } }, { timeoutMs: 100 })
+    const { exit, stub } = await execOne({ add: { ignoreTerm: true, hang: true } }, { timeoutMs: 1500 })
     assert.is(exit.ended, Ended.timeout)
     assert.is(exit.signal, 9)
     assert.not(isAlive(stub.calls()[0]?.pid ?? 0))
@@ -127,7 +127,7 @@ spec('shim: running a delegate', (it) => {
       const { exit } = await execOne({ add: { holdPipesMs: 20_000, detached, result: { a: 1 } } })
       assert.is(exit.status, 0)
       assert.is(exit.stdout, '{"a":1}')
-      assert.ok(performance.now() - begin < 3000)
+      assert.ok(performance.now() - begin < 15_000)
     })
   }
 
@@ -188,7 +188,8 @@ spec('shim: running a delegate', (it) => {
     let exit: ExitMessage | undefined
     await fakeDaemon(shim.socket, async (peer) => {
       const answer = peer.exec({ type: 'busy' })
-      await sleep(500)
+      // Its next try comes a second after the first.
+      await sleep(900)
       closeSync(fd)
       exit = await answer
       peer.done()

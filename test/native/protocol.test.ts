@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { encodeFrame } from '../../src/executor/frame.ts'
 import { readNetnsId } from '../../src/executor/netns.ts'
 import { Ended, encodeMessage, MessageKind } from '../../src/executor/protocol.ts'
+import { eventually } from '../rig/daemon.ts'
 import { createNetns } from '../rig/netns.ts'
 import { stubPlugin } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
@@ -182,18 +183,19 @@ spec('shim: protocol', (it) => {
 
   it('calls that start now run side by side', async () => {
     const shim = testShim()
-    const stub = stubPlugin(shim.binDir, 'stub', { add: { sleepMs: 200 } })
+    const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
     await fakeDaemon(shim.socket, async (peer) => {
       peer.send(...[1, 2, 3, 4].map((id) => encodeMessage.exec(execFields({ id }))))
+      await stub.reached(4)
+      stub.release('gate')
       for (let i = 0; i < 4; i++) await peer.exit()
       peer.done()
     })
     await shim.run('ADD')
-    const calls = stub.calls()
-    assert.is(calls.length, 4)
-    const lastStart = Math.max(...calls.map(({ startedNs }) => Number(startedNs)))
-    const firstEnd = Math.min(...calls.map(({ endedNs }) => Number(endedNs ?? 0n)))
-    assert.ok(lastStart < firstEnd)
+    assert.equal(
+      stub.calls().map(({ exit }) => exit),
+      [0, 0, 0, 0],
+    )
   })
 
   it('done gives status and stdout, and removes the lock file when nothing is recorded', async () => {
@@ -282,8 +284,7 @@ spec('shim: protocol', (it) => {
       assert.is(run.json?.code, 5)
       assert.match(String(run.json?.msg), 'protocol')
       assert.is(daemon.hellos.length, 1)
-      await sleep(20)
-      assert.ok(isClosed)
+      await eventually(() => assert.ok(isClosed))
       assert.is(stub.calls().length, 0)
     })
   }
@@ -333,8 +334,7 @@ spec('shim: protocol', (it) => {
         assert.match(String(run.json?.msg), 'the plexus daemon asked for what it may not')
         assert.match(String(run.json?.msg), `in netns "${typeof frame === 'string' ? frame : frame.netns}"`)
       } else assert.match(run.stderr, 'the plexus daemon')
-      for (const end = Date.now() + 3000; !isClosed && Date.now() < end; ) await sleep(5)
-      assert.ok(isClosed)
+      await eventually(() => assert.ok(isClosed))
       assert.is(stub.calls().length, 0)
     })
   }

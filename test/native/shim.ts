@@ -33,7 +33,7 @@ export function builtShim(): string {
   return BUILT
 }
 
-/** Installs the shim in a folder of its own; waits are short (1 s) unless configured otherwise. */
+/** Installs the shim in a folder of its own; waits are 5 s unless configured otherwise. */
 export function testShim(): TestShim {
   const dir = tempDir('shim')
   const executable = join(dir, 'plexus')
@@ -45,7 +45,7 @@ export function testShim(): TestShim {
   mkdirSync(join(dir, 'run'), { mode: 0o700 })
   mkdirSync(binDir, { mode: 0o755 })
   const configure = (keys: Readonly<Record<string, string>> = {}): void => {
-    const all = { socket, stateDir, binDirs: binDir, addWait: '1', delWait: '1', ...keys }
+    const all = { socket, stateDir, binDirs: binDir, addWait: '5', delWait: '5', ...keys }
     const lines = Object.entries(all).map(([key, value]) => `${key}=${value}\n`)
     writeFileSync(join(dir, 'plexus.shim'), `# settings of the shim\n${lines.join('')}`, { mode: 0o644 })
   }

@@ -48,7 +48,7 @@ spec('npm run bench -- --json', (it) => {
     const { status, stdout, stderr } = spawnSync('npm', args, {
       cwd: ROOT,
       encoding: 'utf8',
-      timeout: 100_000,
+      timeout: 200_000,
     })
     assert.is(status, 0, stderr)
     const { results, startup, daemon, growth, shim, targets }: Document = JSON.parse(stdout)

@@ -30,7 +30,7 @@ interface Call {
 
 /** Runs a program with nothing in its environment but what is given. */
 function call([program = '', ...args]: readonly string[], { env = {}, stdin = '' }: Call = {}) {
-  const run = spawnSync(program, args, { env, input: stdin, encoding: 'utf8', timeout: 20_000 })
+  const run = spawnSync(program, args, { env, input: stdin, encoding: 'utf8', timeout: 60_000 })
   return { status: run.status, stdout: run.stdout, stderr: run.stderr }
 }
 

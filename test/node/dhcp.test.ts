@@ -20,7 +20,7 @@ function startIn(netns: Netns, program: string, args: readonly string[]): void {
 
 async function appears(path: string): Promise<void> {
   for (let tries = 0; !existsSync(path); tries++) {
-    if (tries === 500) throw new Error(`${path} does not appear`)
+    if (tries === 3000) throw new Error(`${path} does not appear`)
     await delay(10)
   }
 }

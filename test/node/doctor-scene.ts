@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { JsonObject } from '../../src/cni/json.ts'
 import { toJsonObject } from '../../src/cni/json.ts'
-import { eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
+import { ask, eventually, type Installation, installDaemon, type TestDaemon } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { PLEXUS } from '../rig/plexus.ts'
 import { type StubPlugin, stubPlugin } from '../rig/stub.ts'
@@ -94,9 +94,9 @@ export async function doctorScene(): Promise<DoctorScene> {
   const conflist = join(confDir, '00-plexus.conflist')
   await eventually(() => {
     if (!existsSync(conflist)) throw new Error(`no list: ${daemon.lines().join('\n')}`)
-  }, 10_000)
+  })
   const daemonText = async (path: string): Promise<string> =>
-    await (await fetch(`http://127.0.0.1:${port}${path}`)).text().then((text) => text.trim())
+    await (await ask(`http://127.0.0.1:${port}${path}`)).text().then((text) => text.trim())
   const settings = Object.entries(SETTINGS).map(
     ([name, value]) =>
       `printf ${value} > "$1/${name.replaceAll('/', '.')}"; mount --bind "$1/${name.replaceAll('/', '.')}" /proc/sys/${name}`,

@@ -159,7 +159,7 @@ spec('plexus install --watch', (it) => {
     await eventually(() => {
       rmSync(shim, { force: true })
       assert.match(said(), `put back: ${shim}\n`)
-    }, PUT_BACK_MS)
+    }, START_MS)
     await eventually(() => assert.ok(existsSync(shim)), PUT_BACK_MS)
     assert.is(await stopped(child), 0)
   })
@@ -174,7 +174,7 @@ spec('plexus install --watch', (it) => {
     rmdirSync(stateDir)
     const folders = ['--bin-dir', binDir, '--state-dir', `/proc/${process.pid}/fd/${mount}`]
     const { child, said } = startWatch(PLEXUS, ['install', '--no-fallback', ...folders])
-    await eventually(() => assert.match(said(), 'has been uninstalled here'), PUT_BACK_MS)
+    await eventually(() => assert.match(said(), 'has been uninstalled here'), START_MS)
     assert.equal(readdirSync(binDir), [])
     assert.is(await stopped(child), 0)
     closeSync(mount)

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { processesOf } from '../rig/crash.ts'
+import { eventually } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { type Behaviour, type StubPlugin, stubPlugin } from '../rig/stub.ts'
 import { spec } from '../spec.ts'
@@ -34,19 +34,9 @@ function behave(
   }
 }
 
-/** Waits until a call has its whole stdin: before that it is not at work, and not watched over. */
-async function inHand(stub: StubPlugin, command: 'ADD' | 'DEL', count: number): Promise<void> {
-  const calls = await stub.reached(count, command)
-  if (calls.at(-1)?.stdinText !== undefined) return
-  await setTimeout(5)
-  await inHand(stub, command, count)
-}
-
 /** Nothing may run for the container any more; what was killed may need a moment. */
 async function assertIdle(containerId: string, stateDir: string): Promise<void> {
-  for (let tries = 0; tries < 100 && processesOf(containerId, stateDir).length > 0; tries++)
-    await setTimeout(20)
-  assert.equal(processesOf(containerId, stateDir), [])
+  await eventually(() => assert.equal(processesOf(containerId, stateDir), []))
 }
 
 spec('Plexus killed with SIGKILL while a delegate runs', (it) => {
@@ -64,7 +54,7 @@ spec('Plexus killed with SIGKILL while a delegate runs', (it) => {
           behave(node, stubs, verb, blocked, { [moment]: 'gate' })
           const begun = blocked.calls().filter((call) => call.command === command).length
           const running = pod.start(command)
-          await inHand(blocked, command, begun + 1)
+          await blocked.reached(begun + 1, command)
           running.kill('SIGKILL')
           assert.is((await running.finished).signal, 'SIGKILL')
           behave(node, stubs, verb)

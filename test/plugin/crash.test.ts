@@ -1,6 +1,6 @@
-import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import { crash, type KillPoint, processesOf } from '../rig/crash.ts'
+import { eventually } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { filesBelow, leases } from '../rig/state-files.ts'
 import { type TestNode, type TestPod, testNode } from '../rig/test-node.ts'
@@ -28,8 +28,7 @@ const newPod = (node: TestNode): Promise<TestPod> =>
 async function assertGone(node: TestNode, pod: TestPod, bridges: readonly string[]): Promise<void> {
   const left = (): string[] => processesOf(pod.containerId, node.stateDir)
   // Their master is dead, and they die with it: soon, not at once.
-  for (let tries = 0; tries < 100 && left().length > 0; tries++) await setTimeout(20)
-  assert.equal(left(), [], 'processes are left')
+  await eventually(() => assert.equal(left(), [], 'processes are left'))
   assert.equal(await linkNames(node), bridges, 'links are left on the node')
   const inPod = (await pod.netns.links()).map(({ ifname }) => ifname)
   assert.equal(inPod, ['lo'], 'links are left in the pod')

@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { eventually } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 
 import { type Behaviour, stubPlugin } from '../rig/stub.ts'
@@ -41,13 +42,13 @@ const faults: [title: string, add: Behaviour, code: number, phrases: (string | R
     ['printed without end'],
     { maxOutputBytes: 1e6 },
   ],
-  ['CNI-100 hangs', { hang: true }, 11, ['did not end within 0.5 s'], { delegateTimeout: 0.5 }],
+  ['CNI-100 hangs', { hang: true }, 11, ['did not end within 2 s'], { delegateTimeout: 2 }],
   [
     'CNI-100 hangs and ignores SIGTERM',
     { hang: true, ignoreTerm: true },
     11,
-    ['did not end within 0.5 s'],
-    { delegateTimeout: 0.5 },
+    ['did not end within 2 s'],
+    { delegateTimeout: 2 },
   ],
   [
     'CNI-096 exits 1 with an error object',
@@ -187,20 +188,20 @@ spec('a delegate whose ADD goes wrong', (it) => {
     const before = await node.watch(pod)
     const added = await pod.run('ADD')
     assertAdded(added)
-    assert.ok(added.durationMs < 5000, `${added.durationMs} ms`)
-    assert.equal(markedProcesses(), [])
+    assert.ok(added.durationMs < 15_000, `${added.durationMs} ms`)
+    await eventually(() => assert.equal(markedProcesses(), []))
     assertDone(await pod.run('DEL'))
     await node.assertClean(before)
   })
 
   it('CNI-100 the time of a whole ADD is bounded, its undo included', async () => {
-    const node = await stubNode({ addTimeout: 2 })
+    const node = await stubNode({ addTimeout: 4 })
     node.behave(node.beta, { add: { hang: true, ignoreTerm: true } })
     const pod = await node.pod()
     const before = await node.watch(pod)
     const added = await pod.run('ADD')
     assertRefused(added, 11, 'network "beta-net"', 'did not end within')
-    assert.ok(added.durationMs < 4000, `${added.durationMs} ms`)
+    assert.ok(added.durationMs < 15_000, `${added.durationMs} ms`)
     await node.assertClean(before)
   })
 

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { eventually } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { runPlexus } from '../rig/plexus.ts'
 import { stubPlugin } from '../rig/stub.ts'
@@ -9,10 +10,7 @@ import { spec } from '../spec.ts'
 import { assertAdded, assertDone, assertRefused, type StubNode, stubNode } from './stub-node.ts'
 
 /** Waits until no process of this test run is left; a killed one may need a moment. */
-async function assertAllEnded(): Promise<void> {
-  for (let tries = 0; tries < 200 && markedProcesses().length > 0; tries++) await setTimeout(10)
-  assert.equal(markedProcesses(), [])
-}
+const assertAllEnded = (): Promise<void> => eventually(() => assert.equal(markedProcesses(), []))
 
 /** `beta` runs an IPAM plugin that waits for ever, in ADD or in DEL, and takes no notice of SIGTERM. */
 function hangInIpam(node: StubNode, verb: 'add' | 'del') {
@@ -62,7 +60,7 @@ spec('a call that the runtime ends', (it) => {
   })
 
   it('SIGTERM during DEL: it ends its work, which is bounded', async () => {
-    const node = await stubNode({ delegateTimeout: 1 })
+    const node = await stubNode({ delegateTimeout: 3 })
     const pool = hangInIpam(node, 'del')
     const pod = await node.pod()
     const before = await node.watch(pod)
@@ -143,7 +141,7 @@ spec('a plugin that is being installed (ETXTBSY)', (it) => {
   })
 
   it('CNI-099 for ever: error 11 names plugin and file, and what was attached is undone', async () => {
-    const node = await stubNode({ delegateTimeout: 2 })
+    const node = await stubNode({ delegateTimeout: 3 })
     const pod = await node.pod()
     const before = await node.watch(pod)
     const held = holdForWriting(node)

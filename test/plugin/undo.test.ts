@@ -111,7 +111,7 @@ spec('DEL', (it) => {
   })
 
   it('CNI-096 of a delegate that hangs, dies or speaks garbage does not stop the others', async () => {
-    const node = await stubNode({ delegateTimeout: 0.5 })
+    const node = await stubNode({ delegateTimeout: 2 })
     const pod = await node.pod()
     const before = await node.watch(pod)
     assertAdded(await pod.run('ADD'))

@@ -33,6 +33,8 @@ export interface ApiProxy {
   readonly requests: readonly ProxiedRequest[]
   /** Decides each request's fate; replaced at will. */
   fault: (request: ProxiedRequest) => ProxyFault | undefined
+  /** Whether an answer to a read, a list or a watch, has had this text. */
+  hasTold(text: string): boolean
   /** How many connections are open. */
   readonly connections: number
   /** Nothing more is read or written on the connections that are there; their other end sees no end of them. */
@@ -44,10 +46,14 @@ export interface ApiProxy {
   close(): Promise<void>
 }
 
+/** Parts of answers that are remembered. */
+const MOST_TOLD = 500
+
 /** Starts a proxy before an API server, on a port of its own. */
 export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
   const requests: ProxiedRequest[] = []
   const sockets = new Set<Socket>()
+  const told: Buffer[] = []
   const agent = new Agent({ ca: readFileSync(api.authority.ca), keepAlive: true })
   const frozen = new WeakSet<object>()
   const context = (authority: CertificateAuthority): { cert: Buffer; key: Buffer } => {
@@ -105,6 +111,8 @@ export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
         const part = cutAfter === undefined ? chunk : chunk.subarray(0, Math.max(0, cutAfter - sent))
         sent += part.length
         outgoing.write(part)
+        if (incoming.method === 'GET') told.push(part)
+        if (told.length > MOST_TOLD) told.shift()
         if (cutAfter !== undefined && sent >= cutAfter) outgoing.end()
       })
       answer.on('end', () => {
@@ -139,6 +147,7 @@ export async function startApiProxy(api: KubeApiserver): Promise<ApiProxy> {
     server: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     fault: () => undefined,
+    hasTold: (text) => Buffer.concat(told).includes(text),
     get connections() {
       return sockets.size
     },

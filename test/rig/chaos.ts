@@ -24,8 +24,8 @@ export function assertSurvives(cycles: number, timeoutMs: number): void {
   assert.ok(sum(ended.ADD) >= cycles && sum(ended.DEL) >= cycles, JSON.stringify(ended))
   assert.is(sum(delTries), cycles)
   assert.ok(sum(kills) > cycles / 10, JSON.stringify(kills))
-  // Two system calls next to each other: a kill between them is one in hundreds.
-  assert.ok(report.emptyLeases <= sum(kills) / 50, `${report.emptyLeases} empty leases`)
-  // One daemon that is killed takes all ADDs with it that are under way.
-  assert.ok((ended.ADD?.ok ?? 0) > cycles / 20, JSON.stringify(ended))
+  // Two system calls next to each other: a kill between them is one in hundreds, which may be the first.
+  assert.ok(report.emptyLeases <= 1 + sum(kills) / 50, `${report.emptyLeases} empty leases`)
+  // One daemon that is killed takes all ADDs with it that are under way: of few there may be hardly any.
+  assert.ok((ended.ADD?.ok ?? 0) >= Math.max(1, cycles / 20 - 5), JSON.stringify(ended))
 }

@@ -120,7 +120,7 @@ export async function startContainerd({
       env,
     })
     running = program
-    for (const end = Date.now() + 30_000; !(await isServing(cri)); await delay(50)) {
+    for (const end = Date.now() + 90_000; !(await isServing(cri)); await delay(50)) {
       if (program.isOver || Date.now() > end)
         throw new Error(`containerd is not ready: ${log().slice(-3000)}`)
     }

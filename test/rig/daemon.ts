@@ -48,7 +48,7 @@ export interface TestDaemon extends LoggedProcess {
 /**
  * Installs a shim and a daemon's configuration for a test node.
  *
- * @param shim Keys of plexus.shim; waits are 1 s unless given.
+ * @param shim Keys of plexus.shim; waits are 5 s unless given, for a daemon that runs but has no processor.
  * @param conf Further keys of the daemon's configuration; `metricsAddress` is a free port of loopback.
  */
 export function installDaemon(
@@ -63,7 +63,7 @@ export function installDaemon(
   copyFileSync(builtShim(), executable)
   chmodSync(executable, 0o755)
   const socket = join(dir, 'run/plexus.sock')
-  const keys = { socket, stateDir: node.stateDir, binDirs: binDir, addWait: '1', delWait: '1', ...shim }
+  const keys = { socket, stateDir: node.stateDir, binDirs: binDir, addWait: '5', delWait: '5', ...shim }
   writeFileSync(
     join(binDir, 'plexus.shim'),
     Object.entries(keys)
@@ -97,7 +97,7 @@ export async function startDaemonAt(confFile: string, { wrap = [] }: StartOption
     ...daemon,
     async get(path) {
       const port = daemon.log().find(({ msg }) => msg === 'daemon is ready')?.httpPort
-      const response = await fetch(`http://127.0.0.1:${String(port)}${path}`)
+      const response = await ask(`http://127.0.0.1:${String(port)}${path}`)
       return { status: response.status, body: await response.text() }
     },
   }
@@ -141,7 +141,7 @@ export async function startLogged(
   void ended.then(() => {
     isOver = true
   })
-  for (const end = Date.now() + 20_000; !isReady(); await delay(10)) {
+  for (const end = Date.now() + 60_000; !isReady(); await delay(10)) {
     if (isOver || Date.now() > end) throw new Error(`"${message}" is not said: ${text}`)
   }
   return {
@@ -161,14 +161,24 @@ export async function startLogged(
   }
 }
 
+/** What makes the program late makes the test late as well: it looks so often, whatever the clock says. */
+const FEWEST_LOOKS = 20
+
 /** Repeats a check until it no longer throws, at most `timeoutMs`; then its error. */
-export async function eventually(check: () => void | Promise<void>, timeoutMs = 5000): Promise<void> {
-  for (const end = Date.now() + timeoutMs; ; await delay(50)) {
+export async function eventually(check: () => void | Promise<void>, timeoutMs = 20_000): Promise<void> {
+  const end = performance.now() + timeoutMs
+  for (let looks = 1; ; looks++) {
     try {
       await check()
       return
     } catch (error) {
-      if (Date.now() > end) throw error
+      if (looks >= FEWEST_LOOKS && performance.now() > end) throw error
     }
+    await delay(50)
   }
+}
+
+/** Asks an HTTP server by a connection of its own: one that is kept may be the other side's to close at any time. */
+export function ask(url: string, options: RequestInit = {}): Promise<Response> {
+  return fetch(url, { ...options, headers: { connection: 'close' } })
 }

@@ -33,7 +33,7 @@ export interface Enclosure {
   readonly cgroup: string
   /** Starts a program in it; output goes to `logFile`. */
   start(program: string, args: readonly string[], options: EnclosedOptions): Promise<EnclosedProcess>
-  /** Runs a program in it to its end, at most two minutes, and gives its stdout; rejects with all its words. */
+  /** Runs a program in it to its end, at most five minutes, and gives its stdout; rejects with all its words. */
   run(program: string, args?: readonly string[], options?: RunOptions): Promise<string>
   /** Ends all that is in it at once, as a power cut does. */
   cut(): Promise<void>
@@ -94,7 +94,7 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
     cgroup,
     async run(program, programArgs = [], { env = ENVIRONMENT, stdin = '' } = {}) {
       const [command = '', ...rest] = [...enter, program, ...programArgs]
-      const running = execFileAsync(command, rest, { env, timeout: 120_000, maxBuffer: 64 * 2 ** 20 })
+      const running = execFileAsync(command, rest, { env, timeout: 300_000, maxBuffer: 64 * 2 ** 20 })
       running.child.stdin?.on('error', () => undefined)
       running.child.stdin?.end(stdin)
       try {
@@ -152,7 +152,7 @@ export async function createEnclosure(host: Netns): Promise<Enclosure> {
 
 /** The process that nsenter or unshare has forked, which is the first in the namespace of processes. */
 async function onlyChild(parent: ChildProcess): Promise<number> {
-  for (const end = Date.now() + 5000; Date.now() < end && parent.exitCode === null; ) {
+  for (const end = Date.now() + 30_000; Date.now() < end && parent.exitCode === null; ) {
     const { pid } = parent
     try {
       const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
@@ -178,7 +178,7 @@ function sweepDead(): void {
 /** Removes the cgroups of a name; a killed process leaves its own a moment later. */
 function removeCgroups(name: string): void {
   for (const path of cgroupRoots().map((root) => join(root, name))) {
-    const end = Date.now() + 5000
+    const end = Date.now() + 20_000
     while (existsSync(path) && !removeCgroup(path) && Date.now() < end)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     if (existsSync(path)) throw new Error(`cgroup ${path} is in use`)

@@ -56,7 +56,7 @@ fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(Number(limitMs)) })
   if (status < 200 || status >= 400) throw new Error(String(status))
 })`
 /** For an init container that is slow by its limits, on a machine that is busy. */
-const LONGEST_MS = 90_000
+const LONGEST_MS = 240_000
 
 /**
  * Starts a pod by a template, through the runtime's own interface, as the kubelet does: folders of the node, files of
@@ -182,8 +182,9 @@ export async function startNodePod(
         await assertRunning(container.name)
         if (container.startupProbe !== undefined) await probe(container, 'startupProbe')
         // Until it is, a rollout waits, for as long as it takes.
-        if (container.readinessProbe !== undefined) await probe(container, 'readinessProbe', 12)
-        if (container.livenessProbe !== undefined) await probe(container, 'livenessProbe', 1)
+        if (container.readinessProbe !== undefined) await probe(container, 'readinessProbe', 36)
+        // As often as the kubelet asks: a daemon that takes over is given the port at a moment of its own.
+        if (container.livenessProbe !== undefined) await probe(container, 'livenessProbe')
       }
     },
     async stop() {

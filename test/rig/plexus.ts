@@ -28,7 +28,7 @@ export interface PlexusCall {
   readonly inNetns?: Netns
   /** Another executable than {@link PLEXUS}, for example the shim or a delegate alone. */
   readonly executable?: string
-  /** Killed after it (default 60 000). */
+  /** Killed after it (default 120 000). */
   readonly timeoutMs?: number
   readonly cwd?: string
 }
@@ -66,7 +66,7 @@ export function startPlexus(command: string | undefined, call: PlexusCall = {}):
   const child = spawn(program, args, {
     env: environment(command, call),
     ...(call.cwd === undefined ? {} : { cwd: call.cwd }),
-    timeout: call.timeoutMs ?? 60_000,
+    timeout: call.timeoutMs ?? 120_000,
     killSignal: 'SIGKILL',
   })
   const { pid } = child
@@ -114,7 +114,7 @@ export function runCli(
       env: environment(undefined, options),
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      timeout: options.timeoutMs ?? 60_000,
+      timeout: options.timeoutMs ?? 120_000,
       killSignal: 'SIGKILL',
     })
     let stdout = ''

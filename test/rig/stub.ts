@@ -98,7 +98,7 @@ export interface StubPlugin {
   behave(behaviour: StubBehaviour): void
   /** Lets calls go on that wait at `blockBefore` or `blockAfter` of this name, now and later. */
   release(block: string): void
-  /** Waits until so many calls have begun; rejects after `timeoutMs` (10 s). */
+  /** Waits until so many calls have had their stdin, without which they are not at work; rejects after `timeoutMs` (30 s). */
   reached(count: number, command?: StubCommand, timeoutMs?: number): Promise<StubCall[]>
 }
 
@@ -130,10 +130,12 @@ export function stubPlugin(binDir: string, type: string, behaviour: StubBehaviou
       renameSync(`${file}.new`, file)
     },
     release: (block) => writeFileSync(join(state, `${type}.${block}.release`), ''),
-    reached: async (count, command, timeoutMs = 10_000) => {
+    reached: async (count, command, timeoutMs = 30_000) => {
       const end = Date.now() + timeoutMs
       for (;;) {
-        const begun = calls().filter((call) => command === undefined || call.command === command)
+        const begun = calls().filter(
+          (call) => call.stdinText !== undefined && (command === undefined || call.command === command),
+        )
         if (begun.length >= count) return begun
         if (Date.now() > end) {
           throw new Error(

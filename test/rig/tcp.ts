@@ -9,7 +9,7 @@ const WORD_SERVER = (port: number): string =>
 
 /** A program that prints what a port answers, or `refused`. */
 const CLIENT = (address: string, port: number): string =>
-  `const s = require('node:net').connect({ host: '${address}', port: ${port}, timeout: 1500 })
+  `const s = require('node:net').connect({ host: '${address}', port: ${port}, timeout: 5000 })
   s.on('data', (data) => process.stdout.write(String(data)))
   s.on('timeout', () => s.destroy(new Error()))
   s.on('error', () => process.stdout.write('refused'))`
@@ -123,7 +123,7 @@ export async function askPort(netns: string, address: string, port: number): Pro
 export async function transfer(
   way: { readonly from: string; readonly to: string; readonly address: string; readonly port: number },
   isEnough: (rates: readonly number[]) => boolean,
-  timeoutMs = 30_000,
+  timeoutMs = 90_000,
 ): Promise<number[]> {
   const rates: number[] = []
   const meter = startIn(way.to, METER(way.port))

@@ -42,7 +42,7 @@ spec('changes while pods come and go', (it) => {
     })
 
     it(`${release}: ${CHURNED} pods while the daemon is killed again and again: each starts in the end, and nothing stays`, async () => {
-      const node = await runtimeNode(release, { shim: { delWait: '0' } })
+      const node = await runtimeNode(release, { shim: { addWait: '60', delWait: '0' } })
       const { containerd } = node
       let daemon = await node.up()
       const names = Array.from({ length: CHURNED }, (_, number) => `pod-${number}`)
@@ -83,11 +83,11 @@ spec('changes while pods come and go', (it) => {
       const { containerd, confDir } = node
       const file = join(confDir, CLUSTER_FILE)
       renameSync(file, join(node.manifests, '..', CLUSTER_FILE))
-      await eventually(async () => assert.equal(await containerd.plugins(), []), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), []), 60_000)
       const daemon = await node.start()
       assert.is((await containerd.condition('NetworkReady')).status, false)
       renameSync(join(node.manifests, '..', CLUSTER_FILE), file)
-      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 60_000)
       const first = await containerd.run(node.writePod({ name: 'first' }))
       assert.equal(await interfacesOf(first), ['eth0 10.90.0.2'])
 
@@ -98,12 +98,13 @@ spec('changes while pods come and go', (it) => {
       writeFileSync(`${file}.new`, JSON.stringify({ ...list, name: 'other-net', plugins }))
       renameSync(`${file}.new`, join(confDir, '20-other.conflist'))
       renameSync(file, `${file}.away`)
+      let attempt = 0
       await eventually(async () => {
-        const second = await containerd.run(node.writePod({ name: 'second' }))
+        const second = await containerd.run(node.writePod({ name: 'second' }), { attempt: attempt++ })
         const interfaces = await interfacesOf(second)
         await second.remove()
         assert.equal(interfaces, ['eth0 10.93.0.2'])
-      }, 30_000)
+      }, 60_000)
       // What it was attached with is undone, not what is there now.
       await first.remove()
       await node.close(daemon)

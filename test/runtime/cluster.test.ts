@@ -37,7 +37,7 @@ spec('pod sandboxes of a cluster', (it) => {
       await eventually(async () => {
         const { metadata } = await api.ok('GET', scene.podPath(`live-${release}`))
         assert.equal(statusLinks(metadata.annotations), links)
-      }, 20_000)
+      }, 60_000)
 
       const dead = await run('dead')
       await api.stop('SIGKILL')

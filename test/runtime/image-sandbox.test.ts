@@ -190,7 +190,7 @@ spec('the image in a cluster', (it) => {
   it.before(async () => {
     archives = [buildImage(), buildOtherImage(NEXT)]
     api = await startKubeApiserver()
-    await eventually(async () => void (await api.ok('GET', '/api/v1/namespaces/kube-system')), 20_000)
+    await eventually(async () => void (await api.ok('GET', '/api/v1/namespaces/kube-system')), 60_000)
     await api.ok('POST', '/api/v1/nodes', { metadata: { name: NODE } })
     // The controller manager's work.
     await api.ok('POST', '/api/v1/namespaces/kube-system/configmaps', {
@@ -209,7 +209,7 @@ spec('the image in a cluster', (it) => {
     const first = await node.deploy(packageVersion())
     await first.ready()
     await assertUnprivileged(first)
-    await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+    await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 60_000)
     const [alpha, beta, gamma] = await Promise.all(['alpha', 'beta', 'gamma'].map((name) => rich(node, name)))
     await plain.remove()
 
@@ -253,8 +253,8 @@ spec('the image in a cluster', (it) => {
     await Promise.all([beta?.remove(), silent.remove()])
 
     const uninstalling = uninstall(node)
-    await eventually(() => assert.not.ok(isListed()), 10_000)
-    await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 20_000)
+    await eventually(() => assert.not.ok(isListed()), 60_000)
+    await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 60_000)
     const late = await node.start({ name: 'late', networks: NETWORKS })
     assert.is((await linksOf(late)).length, 1)
     assert.is((await linksOf(gamma as Sandbox)).length, 3)
@@ -273,11 +273,11 @@ spec('the image in a cluster', (it) => {
     for (const name of ['delta', 'epsilon']) {
       const plexus = await node.deploy(packageVersion())
       await plexus.ready()
-      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 60_000)
       const sandbox = await rich(node, name)
       const uninstalling = uninstall(node)
-      await eventually(() => assert.not.ok(isListed()), 10_000)
-      await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 20_000)
+      await eventually(() => assert.not.ok(isListed()), 60_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['bridge', 'portmap']), 60_000)
       await sandbox.remove()
       await node.undeploy()
       assert.equal(await plexus.stop(), ENDED)
@@ -301,13 +301,13 @@ async function rich(node: ClusterNode, name: string): Promise<Sandbox> {
   const links = await linksOf(sandbox)
   const places = links.map((link) => link.replace(/ \S+ (\d+\.\d+)\.\S+$/, ' $1'))
   assert.equal(places, ['eth0 10.90', 'net1 10.91', 'fast0 10.92'])
-  await eventually(async () => assert.equal(statusLinks(await node.annotations(name)), links), 20_000)
+  await eventually(async () => assert.equal(statusLinks(await node.annotations(name)), links), 60_000)
   return sandbox
 }
 
 /** As docs/install.md says it is done. */
 function uninstall({ run }: ClusterNode): Promise<string> {
-  return run('/opt/cni/bin/plexus-standalone', ['uninstall', '--wait', '90s'])
+  return run('/opt/cni/bin/plexus-standalone', ['uninstall', '--wait', '240s'])
 }
 
 async function assertAsBefore(node: ClusterNode, before: readonly string[]): Promise<void> {
@@ -316,5 +316,5 @@ async function assertAsBefore(node: ClusterNode, before: readonly string[]): Pro
     now.filter((line) => !SHARED_FOLDER.test(line)),
     before,
   )
-  await eventually(async () => assert.equal(await node.leftovers(), []), 20_000)
+  await eventually(async () => assert.equal(await node.leftovers(), []), 60_000)
 }

@@ -38,7 +38,7 @@ spec('a runtime that ends', (it) => {
       slow.release('gate')
       assert.match(await running, 'Connection dropped')
       // Nobody is there to hear it, and yet the shim goes on: what it began is recorded.
-      await eventually(() => assert.ok(daemon.log().some(({ command }) => command === 'ADD')), 20_000)
+      await eventually(() => assert.ok(daemon.log().some(({ command }) => command === 'ADD')), 60_000)
       await containerd.start()
       const [first = ''] = await containerd.sandboxes()
       assert.equal(journalFiles(node.stateDir), [`${first}/eth0`])

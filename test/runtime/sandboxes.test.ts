@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
 import { statusPath } from '../../src/store/status-files.ts'
+import { eventually } from '../rig/daemon.ts'
 import { nad } from '../rig/manifests.ts'
 import { createNetns } from '../rig/netns.ts'
 import { stubPlugin } from '../rig/stub.ts'
@@ -24,11 +25,18 @@ spec('pod sandboxes', (it) => {
       const interfaces = await interfacesOf(rich)
       assert.equal(interfaces, ['eth0 10.90.0.3', 'net1 10.91.0.2', 'net2 10.92.0.2'])
       assert.equal(rich.ips, ['10.90.0.3'])
-      const { networkStatus } = JSON.parse(readFileSync(statusPath(node.stateDir, 'default', 'rich'), 'utf8'))
-      assert.equal(
-        networkStatus.map((entry: { interface: string; ips: string[] }) => `${entry.interface} ${entry.ips}`),
-        interfaces,
-      )
+      // A daemon publishes it after its answer.
+      await eventually(() => {
+        const { networkStatus } = JSON.parse(
+          readFileSync(statusPath(node.stateDir, 'default', 'rich'), 'utf8'),
+        )
+        assert.equal(
+          networkStatus.map(
+            (entry: { interface: string; ips: string[] }) => `${entry.interface} ${entry.ips}`,
+          ),
+          interfaces,
+        )
+      })
       await Promise.all([plain.remove(), rich.remove()])
       await node.close(daemon)
     })

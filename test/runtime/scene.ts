@@ -100,7 +100,8 @@ export async function runtimeNode(
     ]
   }
   // What a shim has undone by itself leaves a status until the daemon looks again, every 30 s.
-  const assertClean = (): Promise<void> => eventually(async () => assert.equal(await leftovers(), []), 60_000)
+  const assertClean = (): Promise<void> =>
+    eventually(async () => assert.equal(await leftovers(), []), 120_000)
   return {
     ...node,
     ...installation,
@@ -109,7 +110,7 @@ export async function runtimeNode(
     pluginDir,
     async up(options) {
       const daemon = await installation.start(options)
-      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 20_000)
+      await eventually(async () => assert.equal(await containerd.plugins(), ['plexus']), 60_000)
       return daemon
     },
     writePod(options) {

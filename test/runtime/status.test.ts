@@ -12,7 +12,7 @@ async function becomes(node: RuntimeNode, reason: RegExp | undefined): Promise<v
     const { status, message } = await node.containerd.condition('NetworkReady')
     assert.is(status, reason === undefined, message)
     if (reason !== undefined) assert.match(message, reason)
-  }, 10_000)
+  }, 30_000)
 }
 
 spec('readiness that a runtime of CNI 1.1 asks for', (it) => {
