@@ -34,7 +34,7 @@ enum {
 };
 
 /* Bits of the flags of hello, facts and done. */
-enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FACTS_FOLLOW = 4, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
+enum { FLAG_HOST_NETNS = 1, FLAG_AGENT = 2, FLAG_FACTS_FOLLOW = 4, FLAG_NOT_ENTERED = 2, FLAG_FORGET = 1, FLAG_ERRANDS = 2 };
 
 extern char **environ;
 
@@ -189,18 +189,18 @@ static size_t begin_facts(Session *session, const char *path) {
   add_netns_id(out, path);
   end_field(out, identity);
   bool is_there = out->size > identity + 4, is_host = is_there && is_own_netns(path);
-  add_number(out, is_host ? FLAG_HOST_NETNS : 0);
+  int socket = is_there && !is_host ? open_netlink(path) : -1;
+  bool is_closed = is_there && !is_host && socket < 0;
+  if (is_closed) {
+    char *message = join("netns ", path, " cannot be entered: ", strerror(errno), NULL);
+    warn(message);
+    free(message);
+  }
+  add_number(out, (is_host ? FLAG_HOST_NETNS : 0) | (is_closed ? FLAG_NOT_ENTERED : 0));
   size_t links = begin_field(out);
-  if (is_there && !is_host) {
-    int socket = open_netlink(path);
-    if (socket >= 0) {
-      add_links(out, socket);
-      close(socket);
-    } else {
-      char *message = join("netns ", path, " cannot be entered: ", strerror(errno), NULL);
-      warn(message);
-      free(message);
-    }
+  if (socket >= 0) {
+    add_links(out, socket);
+    close(socket);
   }
   end_field(out, links);
   return frame;

@@ -78,6 +78,11 @@ function checkNetns({ request }: EngineContext, facts: HostFacts): void {
       hint: 'CNI_NETNS must name the network namespace of the pod',
     })
   }
+  if (facts.isNotEntered === true) {
+    throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} cannot be entered`, {
+      hint: 'CNI_NETNS must name the network namespace of the pod; what the kernel says is in the log',
+    })
+  }
   const isOverridden = /^(1|true)$/i.test(request.env.CNI_NETNS_OVERRIDE ?? '')
   if (facts.isHostNetns && !isOverridden) {
     throw new CniError(CniErrorCode.InvalidNetns, `network namespace ${request.netns} is the host's own`, {

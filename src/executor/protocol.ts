@@ -55,6 +55,8 @@ export interface Hello {
 export interface Facts {
   readonly netnsId: string
   readonly isHostNetns: boolean
+  /** Something is there, but no network namespace that can be entered. */
+  readonly isNotEntered: boolean
   readonly links: readonly string[]
   /** In the order asked. */
   readonly plugins: readonly { readonly state: '-' | '+' | 'p' | '!'; readonly text: string }[]
@@ -140,7 +142,8 @@ export function decodeFacts({ kind, fields }: Frame): Facts | undefined {
   if (kind !== MessageKind.facts || links === undefined) return undefined
   return {
     netnsId: netnsId?.toString() ?? '',
-    isHostNetns: (decodeNumber(flags) ?? 0) % 2 === 1,
+    isHostNetns: ((decodeNumber(flags) ?? 0) & 1) !== 0,
+    isNotEntered: ((decodeNumber(flags) ?? 0) & 2) !== 0,
     links: items(links),
     plugins: plugins.map((field) => {
       const state = String.fromCharCode(field[0] ?? 45)

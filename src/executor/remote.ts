@@ -324,11 +324,18 @@ export function remoteExecutor(
 }
 
 function toHostFacts(
-  { netnsId, isHostNetns, links }: Facts,
+  { netnsId, isHostNetns, isNotEntered, links }: Facts,
   plugins: HostFacts['plugins'],
   searchPath: readonly string[],
 ): HostFacts {
-  return { netnsId: netnsId === '' ? undefined : netnsId, isHostNetns, links, plugins, searchPath }
+  return {
+    netnsId: netnsId === '' ? undefined : netnsId,
+    isHostNetns,
+    isNotEntered,
+    links,
+    plugins,
+    searchPath,
+  }
 }
 
 /** @param isOver Whether the time of the series was over: then that is why the shim was told to end it. */

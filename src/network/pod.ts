@@ -39,7 +39,7 @@ export function parsePod(manifest: JsonObject, what: string): Pod {
     ...(uid === undefined ? {} : { uid }),
     annotations,
     ...(labels === undefined ? {} : { labels }),
-    isStatic: source !== undefined && source !== 'api',
+    isStatic: source === undefined ? configHash !== undefined : source !== 'api',
     ...(configHash === undefined ? {} : { configHash }),
   }
 }

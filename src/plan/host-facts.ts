@@ -4,6 +4,8 @@ export interface HostFacts {
   readonly netnsId: string | undefined
   /** Whether CNI_NETNS is the namespace that Plexus itself runs in (CNI-012). */
   readonly isHostNetns: boolean
+  /** Whether CNI_NETNS leads to something that cannot be entered (CNI-012). */
+  readonly isNotEntered?: boolean
   /** Interface names already in the netns. */
   readonly links: readonly string[]
   /** Executable of each asked plugin type; `undefined` when no directory has it. */

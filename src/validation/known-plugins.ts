@@ -99,6 +99,7 @@ const LEAST_VERSIONS: Readonly<Record<string, CniVersion>> = {
 /** The least CNI version that a plugin can be called in, when the given one is below it. */
 export function versionNeeded(type: string, version: CniVersion): CniVersion | undefined {
   // Below 0.3.0 there is no prevResult, without which a chained plugin can do nothing.
-  const least = LEAST_VERSIONS[type] ?? (roleOf(type) === 'chained' ? '0.3.0' : '0.1.0')
+  const own = Object.hasOwn(LEAST_VERSIONS, type) ? LEAST_VERSIONS[type] : undefined
+  const least = own ?? (roleOf(type) === 'chained' ? '0.3.0' : '0.1.0')
   return isAtLeast(version, least) ? undefined : least
 }

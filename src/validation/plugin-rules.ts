@@ -18,7 +18,7 @@ type Rule = (view: PluginView, surroundings: PluginSurroundings) => void
 
 /** Rules about one plugin's keys that its schema cannot say. */
 export function applyPluginRules(view: PluginView, surroundings: PluginSurroundings): void {
-  RULES[view.type]?.(view, surroundings)
+  if (Object.hasOwn(RULES, view.type)) RULES[view.type]?.(view, surroundings)
   if (view.ipamType === 'kube-ovn' && view.type !== 'kube-ovn') {
     checkProvider(view, view.ipam, ['ipam'], surroundings.nadKey, '')
   }

@@ -29,6 +29,21 @@ spec('verbs through shim and daemon', (it) => {
     assert.is(await daemon.stop(), 0)
   })
 
+  it('CNI-012 a CNI_NETNS that is no network namespace is refused before any delegate', async () => {
+    const node = await stubNode()
+    const { shim: executable, start } = installDaemon(node)
+    const daemon = await start()
+    const pod = await node.pod()
+    const before = await node.watch(pod)
+    for (const netns of ['/etc/passwd', '/proc/self/ns/mnt']) {
+      const run = await pod.run('ADD', { executable, netns })
+      assertRefused(run, 8, 'pod default/pod-a', `network namespace ${netns} cannot be entered`)
+      assert.equal(node.steps(), [])
+    }
+    await eventually(() => node.assertClean(before))
+    assert.is(await daemon.stop(), 0)
+  })
+
   it('STATUS, GC and a net-conf with faults are answered as CNI says', async () => {
     const node = await stubNode()
     const { shim: executable, start } = installDaemon(node)

@@ -101,7 +101,7 @@ spec('shim: protocol', (it) => {
       join(shim.binDir, 'good'),
       join(shim.binDir, 'good-link'),
       `${folder} can be written by others than root`,
-      { netnsId: '', isHostNetns: false, links: [], plugins: [] },
+      { netnsId: '', isHostNetns: false, isNotEntered: false, links: [], plugins: [] },
     ])
   })
 

@@ -40,6 +40,10 @@ spec('pod', (it) => {
     })
   }
 
+  it('a pod with the hash alone is static', () => {
+    assert.ok(parsePod(pod({ name: 'a', annotations: { 'kubernetes.io/config.hash': 'abc' } }), 'x').isStatic)
+  })
+
   it('names where a bad manifest is from, the pod and every fault', () => {
     const manifest = { ...pod({ name: 'a', annotations: { x: 1 } }), apiVersion: 'v2' }
     assert.throws(

@@ -57,6 +57,17 @@ spec('texts that nobody would write', (it) => {
     }
   })
 
+  it('a plugin may be called as what every object has', () => {
+    for (const type of ['__proto__', '__defineGetter__', 'constructor', 'toString']) {
+      const text = JSON.stringify({ cniVersion: '1.0.0', name: 'a', plugins: [{ type, ipam: { type } }] })
+      const { findings } = validateFiles([{ name: 'a.conflist', text }])
+      assert.equal(
+        findings.filter(({ severity }) => severity === 'error'),
+        [],
+      )
+    }
+  })
+
   it('what contains itself is refused', () => {
     const text = 'kind: List\napiVersion: v1\nitems: &it\n  inner: *it\n'
     const { findings } = validateFiles([{ name: 'circle.yaml', text }])
