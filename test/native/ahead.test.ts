@@ -299,14 +299,15 @@ spec('shim: a plugin that stays on its processor', (it) => {
   const allowed = (pid: number | undefined): string =>
     /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? ''
 
-  it('may use one alone, and the next one may use all again', async () => {
+  /** The processors that two plugins may use which run at once. */
+  const allowedTwo = async (secondMode: number): Promise<string[]> => {
     const shim = testShim()
     const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
     const lists: string[] = []
     const daemon = await fakeDaemon(shim.socket, async (peer) => {
       peer.send(
         encodeMessage.exec(execFields({ id: 1, mode: KEEP_PROCESSOR })),
-        encodeMessage.exec(execFields({ id: 2, ifName: 'net1' })),
+        encodeMessage.exec(execFields({ id: 2, ifName: 'net1', mode: secondMode })),
       )
       for (const { pid } of await stub.reached(2)) lists.push(allowed(pid))
       stub.release('gate')
@@ -315,26 +316,17 @@ spec('shim: a plugin that stays on its processor', (it) => {
     })
     assert.is((await shim.run('ADD')).status, 0)
     assert.equal(daemon.faults, [])
+    return lists
+  }
+
+  it('may use one alone, and the next one may use all again', async () => {
+    const lists = await allowedTwo(ExecMode.now)
     assert.match(lists.join(' '), /(^| )\d+( |$)/)
     assert.ok(lists.includes(allowed(process.pid)))
   })
 
   it('takes another one than the plugin that it runs beside', async () => {
-    const shim = testShim()
-    const stub = stubPlugin(shim.binDir, 'stub', { add: { blockBefore: 'gate' } })
-    const lists: string[] = []
-    const daemon = await fakeDaemon(shim.socket, async (peer) => {
-      peer.send(
-        encodeMessage.exec(execFields({ id: 1, mode: KEEP_PROCESSOR })),
-        encodeMessage.exec(execFields({ id: 2, ifName: 'net1', mode: ExecMode.withBefore + KEEP_PROCESSOR })),
-      )
-      for (const { pid } of await stub.reached(2)) lists.push(allowed(pid))
-      stub.release('gate')
-      await ends(peer, 2)
-      peer.done()
-    })
-    assert.is((await shim.run('ADD')).status, 0)
-    assert.equal(daemon.faults, [])
+    const lists = await allowedTwo(ExecMode.withBefore + KEEP_PROCESSOR)
     // Where the kernel has shown us no other one it is left free.
     assert.is(new Set(lists).size, Math.min(2, availableParallelism()), lists.join(' '))
   })

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { packageVersion } from '../../src/cli/installation.ts'
-import { applyObject, pathOf } from '../rig/applied-object.ts'
+import { applyCall, pathOf } from '../rig/applied-object.ts'
 import { type Containerd, type ContainerdRelease, type Sandbox, startContainerd } from '../rig/containerd.ts'
 import { eventually } from '../rig/daemon.ts'
 import { asOfTestServer, type DeployedObject, deployedObjects } from '../rig/deployment.ts'
@@ -103,7 +103,7 @@ async function clusterNode(
     run,
     async deploy(version, change) {
       const objects = deployedObjects(OVERLAY).map((object) => toApply(object, version, cniVersion))
-      for (const object of objects) await applyObject(api, asOfTestServer(object))
+      for (const object of objects) await api.ok(...applyCall(asOfTestServer(object)))
       const set = objects.find(({ kind }) => kind === 'DaemonSet')
       change?.(set?.spec.template.spec)
       count += 1
